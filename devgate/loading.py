@@ -43,7 +43,7 @@ async def recover_from_disk(
         if joined is not None:
             clock.shared.follow(await records.read(server_time))
         clock.shared.begin(await records.read(history.newest_trusted_at))
-        gateway.trimming.tell()  # ahead of every event with a time that is in doubt
+        gateway.trimming.report_clock()  # ahead of every event with a time that is in doubt
         await gateway.trimming.store_trusted_at()
         if joined is not None:
             await joined.check_files()
@@ -91,7 +91,7 @@ async def inherit(
         except StoreError as err:
             log.warning("a quarantine that was lifted during the upgrade goes on reason=%s", err)
         successor.follow(gateway, parts.storage.writer.post)
-        gateway.trimming.tell()
+        gateway.trimming.report_clock()
 
 
 async def load_operations(acceptor: Acceptor) -> None:

@@ -34,7 +34,7 @@ FILES: Mapping[str, str] = {"user": "[http] users", "token": "[control] tokens"}
 
 
 class Accounts:
-    """Who is known to this gateway."""
+    """The users and tokens that this gateway knows."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Accounts:
             self.shared_secret = await self._records.change(shared_secret.kept)
 
     async def watch(self) -> NoReturn:
-        """See what others change, here and in the files."""
+        """Look for changes by others, in the database and in the files."""
         while True:
             await trio.sleep(LOOK_SECONDS)
             await self._background.until_done("accounts", self._look)
@@ -98,7 +98,7 @@ class Accounts:
         await self._take_over(since_start=self._shared)
 
     async def refresh(self) -> None:
-        """Put in force what the database has. Raises StoreError."""
+        """Put in force the accounts that the database has. Raises StoreError."""
         async with self._lock:
             if await self._records.read(stored.revision) != self._revision:
                 found = await self._records.read(_everything, time())
@@ -127,7 +127,9 @@ class Accounts:
 
         Raises CallerError as it does, and StoreError.
         """
-        with trio.CancelScope(shield=True):  # what is on disk is in force, whoever has left
+        with trio.CancelScope(
+            shield=True
+        ):  # what is on disk gets in force, even if the caller leaves
             done = await self._records.change(function, *args)
             await self.refresh()
         return done
@@ -135,7 +137,7 @@ class Accounts:
     # Files
 
     async def _take_over(self, *, since_start: bool) -> None:
-        """The lines of the files, each once; and the removal of those that went."""
+        """Take over each line of the files once, and remove the accounts whose lines have gone."""
         kinds: list[tuple[Kind, Any]] = [("token", self.tokens.known)]
         if self._users is not None:
             kinds.append(("user", self._users.known))
@@ -162,7 +164,8 @@ class Accounts:
         )
 
     async def _keep(self, user: User, hashed: str) -> bool:
-        """Keep a password's hash at today's cost. False: the database does not have that user."""
+        """Store the hash of a password again, at today's cost. False: the database does not have
+        that user."""
         if all(one.name != user.name or one.proof != user.hash for one in self.all("user")):
             return False
         await self.change(stored.change, "user", user.name, {"proof": hashed})

@@ -23,8 +23,8 @@ log = logging.getLogger("devgate.webhooks")
 
 
 class Positions:
-    """Keeps how far each webhook has come, written with the journal, the newest of each; and
-    those that were added by command."""
+    """Stores the newest position of each webhook with the journal, and reads the webhooks that
+    were added by command."""
 
     def __init__(self, records: Records, seal: Seal, *, allow_private: bool = False) -> None:
         self._records = records

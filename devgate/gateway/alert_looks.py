@@ -12,19 +12,20 @@ from devgate.alerts.rule import KINDS
 from devgate.gateway.storage import Records
 from devgate.store import alert_looks
 
-DAY = 86400.0
+DAY_SECONDS = 86400.0
 # Rows are on disk a little later than the time in them.
 LATE_SECONDS = 120.0
-CHUNKS = 100  # of `alert_looks.CHUNK` rows that one rule's look passes; the next one goes on there
+# Chunks of `alert_looks.CHUNK` rows that one look of a rule reads. The next look goes on there.
+MAX_CHUNKS = 100
 
-MAX_HELD = 1000  # machines of a rule that were in maintenance when they went offline
+MAX_HELD_MACHINES = 1000  # machines of a rule that were in maintenance when they went offline
 
 Items = Sequence[Mapping[str, Any]]
 Place = tuple[float, str]
 
 
 class Looks:
-    """Looks at what rules are about, from where each look ended."""
+    """Reads what rules are about, each time from where the last look of the rule ended."""
 
     def __init__(
         self,
@@ -43,12 +44,12 @@ class Looks:
         self._held: dict[str, dict[str, Subject]] = {}
 
     def forget(self) -> None:
-        """Begin where each rule began."""
+        """Begin again with what has happened since each rule was added."""
         self._places.clear()
         self._held.clear()
 
     async def all(self, watches: Sequence[Watch], now: float) -> None:
-        """Tell these watches what is so. Raises StoreError."""
+        """Give these watches what was found. Raises StoreError."""
         kinds = {one.rule.kind for one in watches}
         items: Items = ()
         if any(not KINDS[kind].many and kind != "certificate" for kind in kinds):
@@ -68,25 +69,25 @@ class Looks:
                 )
 
     def at_store(self, watch: Watch, node: str, now: float) -> None:
-        """Tell a watch whether the database can be written. Asks nothing of it."""
+        """Give a watch whether the database can be written, without asking the database."""
         state = self._records.state
         label = f"{node}: {state}" if node else state
         watch.state([] if state == "ok" else [Subject("store", label)], now)
 
     def _place(self, watch: Watch, now: float) -> Place:
-        """Where the look goes on. What was so when the rule was made is not told; what became so
-        while no gateway ran is, for a day."""
+        """Where the look goes on. What was already true when the rule was made is not reported.
+        What became true while no gateway ran is, for a day."""
         known = self._places.get(watch.rule.name)
         if known is not None and known[0] is watch:
             return known[1]
         rule = watch.rule
         self._held[rule.name] = {}
-        return max(rule.added_at, now - DAY) - 60 * rule.minutes, ""
+        return max(rule.added_at, now - DAY_SECONDS) - 60 * rule.minutes, ""
 
     async def _away(self, watch: Watch, now: float) -> None:
         rule, place = watch.rule, self._place(watch, now)
         begin, until = place[0], now - 60 * watch.rule.minutes
-        for _ in range(CHUNKS):
+        for _ in range(MAX_CHUNKS):
             passed = await self._records.read(alert_looks.away, place, until, rule.scope)
             watch.found(self._at_work(watch, passed.found), now)
             place = passed.place or (max(begin, until - LATE_SECONDS), "")
@@ -110,7 +111,7 @@ class Looks:
             subject = Subject(one.imei, one.name or one.imei, one.site, one.since)
             if not self._maintained(one.imei, one.site):
                 yield subject
-            elif len(held) < MAX_HELD:
+            elif len(held) < MAX_HELD_MACHINES:
                 held[one.imei] = subject
 
     async def _unresolved(self, watch: Watch, now: float) -> None:
@@ -137,7 +138,7 @@ class Looks:
 
     async def _expiring(self, watch: Watch, now: float) -> Any:
         for one in await self._certificates.known():
-            if one.expires < now + DAY * watch.rule.days:
+            if one.expires < now + DAY_SECONDS * watch.rule.days:
                 until = datetime.fromtimestamp(one.expires, UTC)
                 yield Subject(one.door, f"[{one.door}] {one.file}: {until:%Y-%m-%d}")
 

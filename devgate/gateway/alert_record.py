@@ -12,17 +12,17 @@ from devgate.gateway.clock import time
 from devgate.gateway.storage import Records
 from devgate.store import alerts as stored
 
-UNWRITTEN = 200  # messages that wait while the database is away
+MAX_UNWRITTEN = 200  # messages that wait while the database is away
 
 log = logging.getLogger("devgate.alerts")
 
 
 class AlertRecord:
-    """The record of messages. note() takes one up in memory, write() writes all of them."""
+    """The record of messages. note() adds one in memory, write() writes all to the database."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
-        self._unwritten: deque[dict[str, Any]] = deque(maxlen=UNWRITTEN)
+        self._unwritten: deque[dict[str, Any]] = deque(maxlen=MAX_UNWRITTEN)
 
     def note(self, name: str, letter: Letter, result: Result, tries: int, last: bool) -> None:
         """Record one try to send a message: in the log, the events, and the list of messages."""
@@ -33,10 +33,10 @@ class AlertRecord:
             log.warning("alert not sent receiver=%s rule=%s tries=%s state=%s error=%s",
                         name, letter.rule, tries, state, result.text)  # fmt: skip
         if last:
-            told = {"receiver": name, "rule": letter.rule, "count": tries}
+            detail = {"receiver": name, "rule": letter.rule, "count": tries}
             if not result.ok:
-                told["message"] = result.text
-            self._records.event(f"alert.{state}", None, **told)
+                detail["message"] = result.text
+            self._records.event(f"alert.{state}", None, **detail)
         self._unwritten.append({
             "id": letter.id, "at": time(), "receiver": name, "rule": letter.rule,
             "title": letter.title, "text": letter.text, "state": state, "tries": tries,
@@ -44,7 +44,7 @@ class AlertRecord:
         })  # fmt: skip
 
     async def write(self) -> None:
-        """Write what was noted. Raises StoreError; the newest UNWRITTEN messages are kept then."""
+        """Write what was noted. Raises StoreError; then the newest MAX_UNWRITTEN messages wait."""
         rows = {row["id"]: row for row in self._unwritten}  # the latest try of each
         self._unwritten.clear()
         if not rows:

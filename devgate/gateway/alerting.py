@@ -1,7 +1,7 @@
-"""Alerts at work: what rules find, who is told, and what of that is on disk.
+"""Alerts: what rules find, who gets messages, and what of that is on disk.
 
-Runs in every gateway. In a cluster the node that leads looks and tells; only a database that
-fails is told by each node that sees it, for then nobody leads.
+This runs in every gateway. In a cluster the leading node looks and sends the messages. Only a
+database that fails is reported by each node that sees it, because then no node leads.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ log = logging.getLogger("devgate.alerts")
 
 
 class Alerts:
-    """Rules, receivers, and what is on its way. Whoever changes these on disk holds `changing`."""
+    """Rules, receivers, and messages to be sent. Whoever changes rules or receivers on disk holds
+    `changing`."""
 
     def __init__(
         self,
@@ -96,7 +97,7 @@ class Alerts:
 
     async def reload(self) -> None:
         """Read rules and receivers from the database, and apply them. Raises StoreError."""
-        rules, receivers = await self._records.read(_kept, self._zone())
+        rules, receivers = await self._records.read(_read_stored, self._zone())
         for name in [name for name in self.watches if name not in rules]:
             del self.watches[name]
         for name, rule in rules.items():
@@ -167,7 +168,7 @@ class Alerts:
                     self._looks.at_store(watch, self._node, time())
                     self._tell(watch, time())
 
-    # Telling
+    # Messages
 
     def _tell(self, watch: Watch, now: float) -> None:
         message = watch.message(now)
@@ -187,11 +188,12 @@ class Alerts:
             for name in rule.receivers
             if name in self.mailboxes and self.receivers[name].enabled
         ]
-        left = [len(boxes)]
+        unsettled = len(boxes)
 
         def settled() -> None:
-            left[0] -= 1
-            if left[0] <= 0:
+            nonlocal unsettled
+            unsettled -= 1
+            if unsettled <= 0:
                 watch.delivered(message, time())
                 if self._nursery is not None and rule.kind != "store":
                     self._nursery.start_soon(self._background.attempt, "alerts", self._save)
@@ -229,35 +231,37 @@ class Alerts:
     async def _save(self) -> None:
         """Write the changes of what fires."""
         await self.record.write()
-        async with self.changing:  # or a rule that is being removed would leave rows
+        async with self.changing:  # otherwise a rule that is being removed could leave rows
             if not self._leads():
                 return
             watches = [one for one in self.watches.values() if one.rule.kind != "store"]
-            taken = [(one, one.changed, one.gone) for one in watches if one.changed or one.gone]
-            if not taken:
+            unsaved = [(one, one.changed, one.gone) for one in watches if one.changed or one.gone]
+            if not unsaved:
                 return
-            rows = [watch.row(id) for watch, changed, _ in taken for id in changed]
-            gone = [(watch.rule.name, id) for watch, _, left in taken for id in left]
-            for watch, _, _ in taken:
+            rows = [watch.row(id) for watch, changed, _ in unsaved for id in changed]
+            gone = [(watch.rule.name, id) for watch, _, cleared in unsaved for id in cleared]
+            for watch, _, _ in unsaved:
                 watch.changed, watch.gone = set(), set()
             try:
                 await self._records.change(stored.save_firing, rows, gone)
             except BaseException:
-                for watch, changed, left in taken:
+                for watch, changed, cleared in unsaved:
                     watch.changed |= {id for id in changed if id in watch.firing}
-                    watch.gone |= {id for id in left if id not in watch.firing}
+                    watch.gone |= {id for id in cleared if id not in watch.firing}
                 raise
 
 
-def _kept(conn: Any, default: str) -> tuple[dict[str, Rule], dict[str, Receiver]]:
+def _read_stored(conn: Any, default: str) -> tuple[dict[str, Rule], dict[str, Receiver]]:
     """Rules with the zones and the sites that are in force, and receivers."""
     rules = {row["name"]: Rule.of(row) for row in stored.rules(conn)}
-    own = zones.zones_of(conn, {one.site for one in rules.values() if one.site and not one.zone})
-    owned = {rule.owner for rule in rules.values() if rule.sites is not None}
-    allowed = accounts.sites_of(conn, owned)
+    site_zones = zones.zones_of(
+        conn, {one.site for one in rules.values() if one.site and not one.zone}
+    )
+    owners = {rule.owner for rule in rules.values() if rule.sites is not None}
+    allowed = accounts.sites_of(conn, owners)
     for name, rule in rules.items():
         if not rule.zone:
-            rule = replace(rule, zone=own.get(rule.site, default))
+            rule = replace(rule, zone=site_zones.get(rule.site, default))
         if rule.sites is not None:  # of its owner, as far as these are his by now
             his = allowed.get(rule.owner, frozenset())
             rule = replace(rule, sites=rule.sites if his is None else rule.sites & his)

@@ -1,4 +1,4 @@
-"""Work beside the service: what fails is told and tried again, and ends nothing else."""
+"""Work beside the service: what fails is reported and tried again, and ends nothing else."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger("devgate.background")
 
 
 class Background:
-    """The tasks, by their names, and how each of them is.
+    """The tasks by their names, and whether each of them works.
 
     A task may raise whatever a database, a disk or a lack of memory or threads brings: it is
     logged, with its traceback where it is not a DevgateError, once until it changes or passes.
@@ -32,7 +32,7 @@ class Background:
         work: Callable[[], Awaitable[object]],
         longest_pause: float = MAX_RETRY_SECONDS,
     ) -> None:
-        """Do it; as long as it fails, again after an ever longer pause."""
+        """Do it, and as long as it fails again, each time after a longer pause."""
         pause = min(RETRY_SECONDS, longest_pause)
         while not await self.attempt(name, work):
             await trio.sleep(pause)

@@ -1,7 +1,7 @@
-"""Jobs for many machines at once: what is asked of each, how far it has come, what came of it.
+"""Jobs for many machines at once: what is asked of each, how far it has come, and the results.
 
-They are in memory. What a job did is in the records and events of its machines; a job that a stop
-of the gateway cut short is asked for again under its id, and no machine is started twice by it.
+They are in memory. What a job did is in the records and events of its machines. A job that ended
+with the gateway is asked for again under its id, and no machine is started twice by it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ State = Literal["waiting", "running", "cancelling", "ended", "cancelled", "broke
 
 
 class Result(NamedTuple):
-    """What came of one machine."""
+    """The result of one machine."""
 
     status: str
     outcome: str
@@ -44,7 +44,7 @@ class Job:
     id: str
     action: str  # start, stop, edit or maintenance
     source: str  # who asked
-    asked: Mapping[str, Any]  # for what, as the request said it
+    asked: Mapping[str, Any]  # the fields of the request
     imeis: Sequence[Imei]
     asked_at: float = field(default_factory=time)  # wall clock
     ended_at: float | None = None
@@ -58,7 +58,7 @@ class Job:
         return self.state in ("ended", "cancelled", "broken")
 
     def note(self, imei: Imei, result: Result) -> None:
-        """What came of one machine."""
+        """Add the result of one machine."""
         self.results[imei] = result
         self.outcomes[result.outcome] += 1
 
@@ -67,7 +67,7 @@ Work = Callable[[Job], Awaitable[None]]
 
 
 class Jobs:
-    """All jobs of this gateway. `run` works them off, some at a time."""
+    """All jobs of this gateway. `run` carries them out, some at a time."""
 
     def __init__(self) -> None:
         self._jobs: dict[str, Job] = {}  # oldest first
@@ -92,7 +92,7 @@ class Jobs:
         return job
 
     def add(self, job: Job, work: Work) -> None:
-        """Have it done. Raises CallerError (429) if too many are under way."""
+        """Queue the job. Raises CallerError (429) if too many are under way."""
         if len(self._jobs) >= MAX_JOBS:
             ended = next((one for one in self._jobs.values() if one.over), None)
             if ended is None:
@@ -106,7 +106,7 @@ class Jobs:
         )  # fmt: skip
 
     async def run(self) -> NoReturn:
-        """Work the jobs off, until cancelled."""
+        """Carry out the jobs, until cancelled."""
         async with trio.open_nursery() as nursery:
             for _ in range(MAX_RUNNING):
                 nursery.start_soon(self._work_off)
@@ -122,7 +122,7 @@ class Jobs:
                 await work(job)
                 whole = len(job.results) == len(job.imeis)
                 job.state = "ended" if whole else "cancelled"
-            except Exception as err:  # an exception of the gateway: what was done is told
+            except Exception as err:  # a fault of the gateway; the results so far stay
                 job.state = "broken"
                 log.error("bulk job broke off id=%s error=%s", job.id, err, exc_info=err)
             finally:

@@ -1,4 +1,4 @@
-"""Events that repeat: the first of a minute are reported one by one, the rest as a count."""
+"""Events that repeat: the first of a minute are reported one by one, the others as a count."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class BurstCounter:
         counts = self._counts
         count = counts[imei] = counts.get(imei, 0) + 1
         if len(counts) > MAX_DEVICES:
-            least = MAX_REPORTED // 2
-            self._counts = {imei: count for imei, count in counts.items() if count > least}
+            min_count = MAX_REPORTED // 2
+            self._counts = {imei: count for imei, count in counts.items() if count > min_count}
             if len(self._counts) > MAX_DEVICES // 2:
                 self._counts.clear()
         return count

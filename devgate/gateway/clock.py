@@ -1,13 +1,13 @@
-"""The wall clock, and how far it can be trusted: it decides what is deleted.
+"""The wall clock, and whether it can be trusted: it decides what is deleted.
 
 Compared with the newest stored event and with a clock that nobody sets (CLOCK_BOOTTIME, which
 also counts while the machine sleeps). Where they differ by a day or more, either the wall clock
 is wrong or the gateway was off for long; nobody can tell, so nothing is deleted then.
 
-What is written is the wall clock's time, unless that is a day or more behind, or ahead by what
-cannot be right: by a month at the start and in the hour in which time servers answer, by a day
-later on. Then the time goes on with the clock that nobody sets. No event is before the one ahead
-of it: one that is written years ahead takes the time from all events of these years.
+What is written is the wall clock's time, unless that is a day or more behind, or too far ahead: a
+month at the start and in the first hour, in which time servers answer, and a day later on. Then
+the time goes on with the clock that nobody sets. The times of events never decrease: after an
+event that is years ahead, all events of these years would have its time.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ import math
 import time as system
 from collections.abc import Callable
 
-DAY = 86400.0
-HOUR = 3600.0
-UNSET = 1_577_836_800.0  # 2020: a clock that is behind this has not been set
-OFF = 30 * DAY  # how long a gateway may have been off that finds its clock ahead of all records
-SLACK = 60.0  # seconds between two looks that are no step: NTP corrects 0.03 a minute at most
+DAY_SECONDS = 86400.0
+HOUR_SECONDS = 3600.0
+EARLIEST_TIME = 1_577_836_800.0  # 2020: a clock that is behind this was never set
+# A gateway that finds its clock ahead of all records may have been off for so long.
+MAX_OFF_SECONDS = 30 * DAY_SECONDS
+# The difference between two looks that is no step of the clock: NTP corrects 0.03 s a minute.
+SLACK_SECONDS = 60.0
 
 
 def _boot_time() -> float:
@@ -68,9 +70,9 @@ class Clock:
         """See whether the clock has been set. To be called once a minute, at least."""
         boot, wall = self._boot(), self._wall()
         offset = wall - boot
-        if abs(offset - self._offset) > SLACK:
+        if abs(offset - self._offset) > SLACK_SECONDS:
             self._steady_since = boot
-        elif boot - self._steady_since >= DAY:
+        elif boot - self._steady_since >= DAY_SECONDS:
             self._base = offset
         self._offset = offset
         self._judge(wall, boot)
@@ -101,22 +103,26 @@ class Clock:
 
     def _judge(self, wall: float, boot: float) -> None:
         self.away = away = wall - (self._base + boot)
-        most = OFF if not self._followed or boot - self._began < HOUR else DAY
-        if self._written + boot < UNSET:
-            most = math.inf
-        if -DAY < away < most or abs(wall - boot - self._written) < DAY:
+        max_ahead = (
+            MAX_OFF_SECONDS
+            if not self._followed or boot - self._began < HOUR_SECONDS
+            else DAY_SECONDS
+        )
+        if self._written + boot < EARLIEST_TIME:
+            max_ahead = math.inf
+        if -DAY_SECONDS < away < max_ahead or abs(wall - boot - self._written) < DAY_SECONDS:
             self._written, self._lag, self._followed = wall - boot, 0.0, True
         else:
             self._lag = self._written + boot - wall
         written = wall + self._lag
-        self._floor, self._ceiling = written - DAY, written + DAY
-        if abs(away) < DAY:
+        self._floor, self._ceiling = written - DAY_SECONDS, written + DAY_SECONDS
+        if abs(away) < DAY_SECONDS:
             self.state = "ok"
             return
         where = "ahead of" if away > 0 else "behind"
         self.state = (
-            f"the clock is {abs(away) / DAY:.0f} d {where} the newest record: nothing is deleted "
-            "until it has run so for a day, or until you say `devgate trim`"
+            f"the clock is {abs(away) / DAY_SECONDS:.0f} d {where} the newest record: nothing is "
+            "deleted until it has run so for a day, or until you say `devgate trim`"
         )
 
 

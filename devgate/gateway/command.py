@@ -13,7 +13,7 @@ from devgate.protocol.frames import encode
 
 COMMAND = {"start": "QD", "stop": "ST"}
 
-# What a person is told, by status; the words for 200 are the command's own.
+# The message for people, by status. That of 200 depends on the type of the command (DONE).
 MESSAGES: Mapping[str, str] = {
     "201": "the device says that it failed",
     "202": "the device says that the IMEI is not its own",
@@ -38,7 +38,7 @@ AMBIGUOUS = (
 CORRECTED = "the node of the device was frozen before it could be sent; nothing was sent"
 DONE = {"start": "started", "stop": "stopped"}
 TEST = "test"
-# Behind the message of an outcome that a kill may still take back.
+# Follows the message of an outcome that is lost if the gateway is killed now.
 NOT_ON_DISK = "; not on disk yet, for the database is away"
 ELSEWHERE = (
     "the database is away, and another node may have taken the command by now: the outcome is "
@@ -48,7 +48,7 @@ ELSEWHERE = (
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a caller asks for: checked, and not yet looked at."""
+    """What a caller asks for. Its fields are checked; whether it can be carried out is not."""
 
     imei: Imei
     type: str  # start or stop

@@ -18,15 +18,18 @@ from devgate.protocol.session import SAYS
 # letter of its COMMAND, and no frame ends in NUL.
 BEAT, HT, TN, QR = 0, ord("T"), ord("N"), ord("R")
 
-# Frames that no row of the protocol knows, together: their letters are any peer's choice.
-ODD = ("other", "other")
+# Stands for all frames that the protocol does not have: their letters are any peer's choice.
+OTHER_PAIR = ("other", "other")
 
-SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-ROWS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+# The bounds of histograms.
+BUCKETS_SECONDS = (
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+)  # fmt: skip
+BUCKETS_ROWS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 
 # Why a door refuses a peer. These series exist from the start: Prometheus does not see the first
 # increase of a series that begins at 1.
-REFUSED: Mapping[str, tuple[str, ...]] = {
+REFUSAL_REASONS: Mapping[str, tuple[str, ...]] = {
     "device": (
         "address",
         "full",
@@ -42,8 +45,8 @@ REFUSED: Mapping[str, tuple[str, ...]] = {
     "http": ("token", "role", "login", "rate", "share", "address", "full", "protocol"),
 }
 
-# A round of the poller that is faster has no bucket of its own, and costs no call.
-FAST = SECONDS[0]
+# A round of the poller that is faster is not observed one by one: that would cost a call.
+FAST_SECONDS = BUCKETS_SECONDS[0]
 
 
 class Histogram:
@@ -72,17 +75,18 @@ class FrameCounts:
 
     def __init__(self) -> None:
         self.quick = [0] * 256  # by the last byte of the COMMAND; heartbeats at BEAT
-        self.received = dict.fromkeys([*SAYS, ODD], 0)  # by command and status; without `quick`
-        self.sent: defaultdict[tuple[bytes, bytes], int] = defaultdict(int)  # likewise
-        self.beats = 0  # likewise
+        # Frames, by command and status; as the heartbeats, without those in `quick`.
+        self.received = dict.fromkeys([*SAYS, OTHER_PAIR], 0)
+        self.sent: defaultdict[tuple[bytes, bytes], int] = defaultdict(int)
+        self.beats = 0
         self.echoes = 0  # 006404 alone: all other echoes are among `received`
         self.malformed = 0
         self.faults = 0  # connections that ended by an exception of the gateway
         self.rounds = 0
         self.arrivals = 0
         self.busy = 0.0  # seconds in all rounds
-        self.slow = Histogram(SECONDS)  # the rounds that were not FAST
-        self.lag = Histogram(SECONDS)  # by how much the loop woke the sweep too late
+        self.slow = Histogram(BUCKETS_SECONDS)  # rounds that took longer than FAST_SECONDS
+        self.lag = Histogram(BUCKETS_SECONDS)  # by how much the loop woke the sweep too late
         self.seen = 0  # the rounds at the last look
         self.progress = float("-inf")  # trio's clock: when the poller was last seen to keep up
 
@@ -93,7 +97,7 @@ class FrameCounts:
         self.seen = self.rounds
 
     def quickly(self, data: bytes) -> None:
-        """A read with several requests was answered; the desk counts a single one by itself."""
+        """A read with several requests was answered. The desk counts those with one itself."""
         ends = data[HEADER_SIZE - 1 :: HEADER_SIZE]
         if (tn := ends.count(TN)) == len(ends):
             self.quick[TN] += tn
@@ -105,7 +109,7 @@ class FrameCounts:
         """One event of the decoder, and the one frame (or nothing) that answers it."""
         if isinstance(event, Frame):
             pair = event.command, event.status
-            self.received[pair if pair in self.received else ODD] += 1
+            self.received[pair if pair in self.received else OTHER_PAIR] += 1
         elif isinstance(event, Heartbeat):
             self.beats += 1
         elif isinstance(event, ShortEcho):
@@ -125,8 +129,8 @@ class CommandCounts:
         self.sent: defaultdict[str, int] = defaultdict(int)  # by type: what went out
         self.ended: defaultdict[tuple[str, str], int] = defaultdict(int)  # by type and status
         self.late: defaultdict[tuple[str, str], int] = defaultdict(int)  # a 408 that was settled
-        self.sending = Histogram(SECONDS)  # from accepted to sent; not of deferred ones
-        self.answering = Histogram(SECONDS)  # from sent to the device's result
+        self.sending = Histogram(BUCKETS_SECONDS)  # from accepted to sent; not of deferred ones
+        self.answering = Histogram(BUCKETS_SECONDS)  # from sent to the device's result
 
     def sends(self, command: Command, now: float) -> None:
         """The command was sent. `now` is wall clock: it may have been set back meanwhile."""
@@ -141,8 +145,8 @@ class StoreCounts:
     __slots__ = ("rows", "seconds")
 
     def __init__(self) -> None:
-        self.seconds = Histogram(SECONDS)
-        self.rows = Histogram(ROWS)
+        self.seconds = Histogram(BUCKETS_SECONDS)
+        self.rows = Histogram(BUCKETS_ROWS)
 
     def committed(self, seconds: float, rows: int) -> None:
         """A commit worked: how many seconds it took, and how many rows it wrote."""
@@ -174,12 +178,12 @@ class RefusedCounts:
     __slots__ = ("refused",)
 
     def __init__(self) -> None:
-        # By door (the keys of REFUSED) and a word of its row: never a peer's own.
+        # By door (the keys of REFUSAL_REASONS) and one of its reasons: never a text of a peer.
         self.refused: defaultdict[tuple[str, str], int] = defaultdict(int)
-        for door, reasons in REFUSED.items():
+        for door, reasons in REFUSAL_REASONS.items():
             for why in reasons:
                 self.refused[door, why] = 0
 
     def refuse(self, door: str, why: str) -> None:
-        """Count one; `why` is one of the words of REFUSED for that door."""
+        """Count one; `why` is one of REFUSAL_REASONS for that door."""
         self.refused[door, why] += 1

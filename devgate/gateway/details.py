@@ -1,8 +1,8 @@
 """The rows of events: what each says besides its device and its time, as a JSON object.
 
-A start has three events, and most of each is the same for all three. That part is encoded once
-for a command and kept with it (`Command.front`): encoding it for each event cost more than all
-other rows of a start.
+A start has three events, which are largely equal. The equal part is encoded once for a command and
+stored with it (`Command.front`): to encode it for each event cost more than all other rows of a
+start.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from devgate.gateway.command import Command
 from devgate.model import Called, Imei, in_unicode, to_json
 from devgate.store.batch import Row
 
-FLAG = ("false", "true")  # in JSON, of False and True
+JSON_BOOL = ("false", "true")  # False and True in JSON
 
 
 def encoded(detail: Mapping[str, object]) -> str:
@@ -56,7 +56,7 @@ def online(imei: Imei, at: float, address: str, number: int) -> Row:
 
 
 def offline(imei: Imei, at: float, reason: str, number: int) -> Row:
-    """The event device.offline, likewise."""
+    """The event device.offline. `at` and `number` are as in online()."""
     detail = f'{{"reason":{quoted(reason)},"connection":{number}}}'
     return Row("event", (at, "device.offline", imei, None, detail))
 
@@ -99,7 +99,7 @@ def ended(command: Command, front: str, at: float) -> Row:
     return _of_command(
         "command.ended", command, front, at,
         f',"status":"{command.status}","message":{quoted(command.message)},'
-        f'"why":{_text(command.why)},"new_address":{FLAG[command.new_address]}',
+        f'"why":{_text(command.why)},"new_address":{JSON_BOOL[command.new_address]}',
     )  # fmt: skip
 
 
@@ -107,7 +107,7 @@ def settled_late(command: Command, front: str, at: float) -> Row:
     """A result came after the 408."""
     return _of_command(
         "command.late", command, front, at,
-        f',"status":"{command.status}","new_address":{FLAG[command.new_address]}',
+        f',"status":"{command.status}","new_address":{JSON_BOOL[command.new_address]}',
     )  # fmt: skip
 
 
@@ -126,7 +126,7 @@ def resolved(
     `verdict` has the verdict, the note, and by whom."""
     outcome, late = outcome_of(status), status != "408"
     detail = (
-        f'{front},"outcome":"{outcome}","late":{FLAG[late]},"status":"{status}",'
+        f'{front},"outcome":"{outcome}","late":{JSON_BOOL[late]},"status":"{status}",'
         f"{encoded(verdict)[1:]}"
     )
     return Row("event", (at, "command.resolved", imei, id, detail))
@@ -135,16 +135,16 @@ def resolved(
 def ambiguous(commands: Sequence[Command], called: Called | None) -> Row:
     """Fewer answers came than these commands were sent; the last one is the newest."""
     newest = commands[-1]
-    rest = encoded({
+    shared = encoded({
         "commands": [{"command": command.id, "key": command.key} for command in commands],
         "source": newest.source, "outcome": "unknown", "late": False,
     })  # fmt: skip
-    detail = f"{device_front(called)},{rest[1:]}"
+    detail = f"{device_front(called)},{shared[1:]}"
     return Row("event", (time(), "command.ambiguous", newest.imei, newest.id, detail))
 
 
 def _of_command(type: str, command: Command, front: str, at: float, more: str = "") -> Row:
-    detail = f'{front},"outcome":"{command.outcome}","late":{FLAG[command.late]}{more}}}'
+    detail = f'{front},"outcome":"{command.outcome}","late":{JSON_BOOL[command.late]}{more}}}'
     return Row("event", (at, type, command.imei, command.id, detail))
 
 

@@ -34,19 +34,19 @@ class Examined(NamedTuple):
 class Examination:
     """The last one. Those who ask at once wait for one."""
 
-    look: Callable[[], Sequence[Finding]] | None = None  # it blocks; None: nobody knows how
+    examine: Callable[[], Sequence[Finding]] | None = None  # it blocks; None: not possible here
     _last: Examined | None = None
     _until: float = 0.0  # the last one is fresh
     _lock: trio.Lock = field(default_factory=trio.Lock)
 
     async def examined(self) -> Examined:
-        """An examination that is at most FRESH_SECONDS old. Raises CallerError (503) where nobody
-        has said how to look."""
+        """An examination that is at most FRESH_SECONDS old. Raises CallerError (503) where
+        this gateway cannot be examined."""
         async with self._lock:
-            if self.look is None:
+            if self.examine is None:
                 raise CallerError("503", "this gateway is not examined: run `devgate doctor`")
             if self._last is None or monotonic() >= self._until:
-                found = await trio.to_thread.run_sync(self.look)
+                found = await trio.to_thread.run_sync(self.examine)
                 self._last = Examined(time(), found)
                 self._until = monotonic() + FRESH_SECONDS
             return self._last

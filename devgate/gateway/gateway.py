@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Gateway:
-    """What operations work on. `app` builds it."""
+    """What operations work on. `build` makes it."""
 
     settings: Settings
     directory: Directory

@@ -1,6 +1,6 @@
-"""While the database is a copy of which orders may be missing, no machine is started twice.
+"""While the database is a restored copy that may lack orders, no machine is started twice.
 
-A start costs nothing for it: `Orders` has one rule that may bar it, and none without a quarantine.
+Without a quarantine a start costs nothing more: `Orders` has one rule, which is None then.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from devgate.store import quarantine as stored
 from devgate.store.history import Reading
 from devgate.store.quarantine import Held
 
-# A status, words if they are not the usual ones, and why where there are several reasons.
+# A status; a message, None for the usual one; and the reason, where the status has several.
 Refusal = tuple[str, str | None, str | None]
 Rule = Callable[[Order], Refusal | None]
 
-WHY = "quarantine"
-REFUSED = (
+REASON = "quarantine"
+MESSAGE = (
     "the database is a copy that was restored, and whether this order was tried after it was made "
     "is unknown: an operator has to lift the quarantine, or list the key as untried; nothing was "
     "sent"
@@ -29,7 +29,7 @@ log = logging.getLogger("devgate.commands")
 
 
 class Quarantine:
-    """Whether there is one, and which keys may be started all the same: as the database has it."""
+    """Whether there is one, and which keys may be started in spite of it, as the database says."""
 
     def __init__(self, records: Records, bar: Callable[[Rule | None], None]) -> None:
         """`bar` is given the rule that orders are refused by; None: there is none."""
@@ -40,11 +40,11 @@ class Quarantine:
 
     @property
     def keys(self) -> int:
-        """How many keys may be started all the same."""
+        """How many keys may be started in spite of it."""
         return len(self._untried)
 
     async def load(self) -> None:
-        """Take up what the database says. Raises StoreError."""
+        """Read the quarantine from the database. Raises StoreError."""
         before = self.held
         self.held, self._untried = await self._records.read(_read)
         self._bar(None if self.held is None else self._refusal)
@@ -71,7 +71,7 @@ class Quarantine:
     def _refusal(self, order: Order) -> Refusal | None:
         if order.type != "start" or order.key in self._untried:
             return None
-        return "423", REFUSED, WHY
+        return "423", MESSAGE, REASON
 
 
 def _read(conn: Reading) -> tuple[Held | None, frozenset[str]]:

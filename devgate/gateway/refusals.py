@@ -41,9 +41,9 @@ class Refusals:
     ) -> None:
         """Count one refusal, and log it unless this address was logged within the last minute.
 
-        `door` and `why` are words of `counters.REFUSED`. `address` is an IP address without a
-        port; all of an IPv6 /64 count as one. `source` is who asked ("http:shop"), empty for an
-        unauthenticated peer. Neither may be text that such a peer has sent.
+        `door` and `why` are words of `counters.REFUSAL_REASONS`. `address` is an IP address
+        without a port; all of an IPv6 /64 count as one. `source` is who asked ("http:shop"), empty
+        for an unauthenticated peer. Neither may be text that such a peer has sent.
         """
         self.counts.refuse(door, why)
         if (skipped := self.turn(address)) is not None:

@@ -15,7 +15,7 @@ Renew = Callable[[], Awaitable[object]]
 
 
 class Renewals:
-    """Looks for files that have changed. What goes wrong is told by Background, under a name; what
+    """Looks for files that have changed. Background reports what goes wrong, under a name; what
     was read before stays in force."""
 
     def __init__(self, background: Background) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def contradicts(verdict: str, status: str) -> bool:
-    """Whether the device's answer says otherwise than the verdict that came before it."""
+    """Whether the answer of the device contradicts the verdict that came before it."""
     return verdict == "other" or (verdict == "ran") is not (status == "200")
 
 
@@ -27,7 +27,7 @@ def resolution(row: Mapping[str, Any]) -> str | None:
 
 
 def of_record(row: Mapping[str, Any]) -> dict[str, object]:
-    """What a command record of control.md tells of it, but for its time."""
+    """The fields about it in a command record of control.md, without the time."""
     return {
         "resolution": resolution(row),
         "verdict": row.get("verdict"),

@@ -1,4 +1,4 @@
-"""Files that callers hand over in parts, to look at them first and to take them then."""
+"""Files that callers upload in parts, to check them first and to import them afterwards."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from devgate.model import shown
 
 MAX_FILES = 8
 MAX_BYTES = 256 * 1024 * 1024  # of all of them together: some million devices
-KEPT_SECONDS = 1800.0  # since it was used last
+UNUSED_SECONDS = 1800.0  # since its last use: then a file is deleted
 
 
 @dataclass(slots=True)
@@ -25,24 +25,24 @@ class Upload:
 
     id: str
     file: IO[bytes]
-    used: float  # when
+    used: float  # when it was used last: trio's clock
     size: int = 0  # bytes
     busy: bool = False  # somebody reads or writes it at the moment
     progress: tuple[str, int, int] = ("waiting", 0, 0)
 
     def note(self, what: str, done: int, total: int) -> None:
-        """What is being done with it. From any thread."""
+        """Record how far an import is. May be called from any thread."""
         self.progress = (what, done, total)
 
 
 @dataclass(slots=True)
 class Uploads:
-    """At most MAX_FILES, with at most MAX_BYTES together. Who does not come back loses his."""
+    """At most MAX_FILES, with at most MAX_BYTES together. Files that nobody uses are deleted."""
 
     _files: dict[str, Upload] = field(default_factory=dict)
 
     async def add(self, id: str | None, data: bytes) -> Upload:
-        """Put this behind what is there already; without an `id`, into a new file.
+        """Append this to the file; without an `id`, begin a new one.
 
         Raises CallerError: 400 for a file that is not there, 429 if there is no room, and
         StoreError (503) if the temporary folder cannot take it.
@@ -108,7 +108,7 @@ class Uploads:
         return one
 
     def _forget_old(self) -> None:
-        oldest = trio.current_time() - KEPT_SECONDS
+        oldest = trio.current_time() - UNUSED_SECONDS
         for one in [one for one in self._files.values() if one.used < oldest and not one.busy]:
             self.drop(one.id)
 

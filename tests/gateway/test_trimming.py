@@ -118,12 +118,12 @@ async def test_f4_a_doubtful_run_leaves_the_time_that_is_trusted(rig: Rig) -> No
         clock.begin(EPOCH)
         some = Trimming(rig.records, Settings(), clock=clock)
         wall += 91 * DAY
-        some.tell()
+        some.report_clock()
         await some.store_trusted_at()
         rig.writer.post([event(at=EPOCH + 91 * DAY)])
         await rig.records.flushed()
         assert newest() == EPOCH
         clock.confirm()
-        some.tell()
+        some.report_clock()
         await some.store_trusted_at()
         assert newest() == EPOCH + 91 * DAY

@@ -38,7 +38,7 @@ async def test_there_are_not_too_many_and_none_is_kept_for_ever(
     one, other = await here.add(None, b"12345"), await here.add(None, b"1234")
     assert await refused(here, None) == "429"
     assert await refused(here, one.id, b"12") == "429"
-    await trio.sleep(uploads.KEPT_SECONDS - 1)
+    await trio.sleep(uploads.UNUSED_SECONDS - 1)
     await here.add(other.id, b"5")
     await trio.sleep(2)
     assert await refused(here, one.id) == "400"

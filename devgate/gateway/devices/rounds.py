@@ -9,7 +9,7 @@ from typing import NoReturn, Protocol
 import trio
 
 from devgate.gateway.commands.dispatcher import Dispatcher
-from devgate.gateway.counters import FAST, FrameCounts
+from devgate.gateway.counters import FAST_SECONDS, FrameCounts
 from devgate.gateway.devices.connection import Connection
 from devgate.gateway.devices.presence import Presence
 from devgate.net.link import Link
@@ -85,7 +85,7 @@ class Rounds:
                     counts.rounds += 1
                     counts.arrivals += count
                     counts.busy += spent
-                    if spent > FAST:
+                    if spent > FAST_SECONDS:
                         counts.slow.observe(spent)
                     past = now - last + 1e-6
                     rate += (count / past - rate) * min(past / RATE_WINDOW_SECONDS, 1.0)

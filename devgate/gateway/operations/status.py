@@ -36,7 +36,7 @@ async def status(gateway: Gateway, args: Args, source: str) -> Reply:
 
 
 def _gateway(gateway: Gateway) -> Reply:
-    gateway.trimming.tell()
+    gateway.trimming.report_clock()
     return {
         "status": "200",
         "version": __version__,

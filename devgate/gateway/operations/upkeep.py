@@ -78,7 +78,7 @@ async def confirm_loss(gateway: Gateway, args: Args, source: str) -> Reply:
 async def trim(gateway: Gateway, args: Args, source: str) -> Reply:
     """Trust the clock, and delete what is older than the settings say, up to MAX_ROWS."""
     gateway.trimming.clock.confirm()
-    gateway.trimming.tell()
+    gateway.trimming.report_clock()
     await gateway.trimming.store_trusted_at()
     done = await gateway.trimming.once(MAX_ROWS)
     await gateway.records.flushed()

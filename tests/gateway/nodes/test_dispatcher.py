@@ -162,7 +162,7 @@ async def test_a_wrong_clock_moves_no_time_that_another_node_has_written(
 ) -> None:
     """The database's clock counts, and each time is turned into it once: found by
     scripts/jepsen."""
-    monkeypatch.setattr(clock.shared, "_wall", lambda: time.time() + 3 * clock.DAY)
+    monkeypatch.setattr(clock.shared, "_wall", lambda: time.time() + 3 * clock.DAY_SECONDS)
     sent_at = time.time() - 1
     sent = order_row("1", state="sent", status="000", sent_at=sent_at, generation=5)
     other_node(node.url, Row("device", ((X, True, sent_at, sent_at, None, 5), [])), sent)
@@ -171,7 +171,7 @@ async def test_a_wrong_clock_moves_no_time_that_another_node_has_written(
         node.registers()
         await node.until(lambda: node.gateway.dispatcher.in_flight == 1)
         command = node.gateway.dispatcher.live["1"]
-        assert command.sent_at == pytest.approx(sent_at + 3 * clock.DAY, abs=60)
+        assert command.sent_at == pytest.approx(sent_at + 3 * clock.DAY_SECONDS, abs=60)
         answer = Result(X, "QD", "200", X)
         assert node.gateway.dispatcher.settle(answer, trio.current_time(), node.connection)
         await node.until(lambda: node.stored("1")["status"] == "200")
