@@ -207,10 +207,10 @@ class App:
                     await connections.start(self._webhooks)
                 else:
                     await connections.start(self._joined.run)
-                own_link = desk.lifetimes.own
+                task_for = desk.lifetimes.task_for
 
                 def admit(fd: int, address: str, crowd: Crowd | None) -> None:
-                    connections.start_soon(own_link, self._link(fd, address, crowd), name="device")
+                    connections.start_soon(task_for, self._link(fd, address, crowd), name="device")
 
                 with self._guarded():
                     yield admit

@@ -73,8 +73,8 @@ class Caller:
         """`address` is the peer's, without its port. `shares` bound what each token has.
         `authenticated`: a good token was shown to the process that had the connection before.
 
-        `door` is the word of `counters.REFUSAL_REASONS` that refusals are counted under, `way` what
-        sources begin with.
+        `door` is the word of `counters.REFUSAL_REASONS` that refusals are counted under, `way`
+        what sources begin with.
         """
         self._door = door
         self._way = way

@@ -68,8 +68,8 @@ class ControlServer:
         same). `group`: what those may ask who can open the Unix socket and are not its
         `trusted_users`; None: everything.
 
-        `door` is the word of `counters.REFUSAL_REASONS` that refusals on TCP are counted under, `way`
-        what sources there begin with.
+        `door` is the word of `counters.REFUSAL_REASONS` that refusals on TCP are counted under,
+        `way` what sources there begin with.
         """
         self._door = door
         self._way = way

@@ -59,7 +59,7 @@ def answers(
     link = Noting()
     connection = Connection(link, desk.lifetimes, 0.0)
     connection.session.imei = X
-    connection.own = b"023000" + X.encode()
+    connection.request_start = b"023000" + X.encode()
     now, seen = 0.0, []
     for past, data in reads:
         now += past

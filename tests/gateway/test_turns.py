@@ -17,7 +17,7 @@ from devgate.gateway.devices.desk import Desk
 from devgate.gateway.devices.presence import Presence
 from devgate.gateway.devices.registry import Flapping
 from devgate.gateway.devices.rounds import ROUND_IN_FLIGHT
-from devgate.gateway.devices.watch import SLICE
+from devgate.gateway.devices.watch import LINKS_A_TURN
 from devgate.net.link import Link
 from devgate.net.poller import ROUND_LINKS, Poller
 from tests.gateway.rig import Rig
@@ -69,7 +69,7 @@ async def test_everybody_has_a_turn_amid_a_wave(
     between = []
     async with trio.open_nursery() as nursery:
         for link, _ in wave:
-            nursery.start_soon(desk.lifetimes.own, link)
+            nursery.start_soon(desk.lifetimes.task_for, link)
         await trio.testing.wait_all_tasks_blocked()
         nursery.start_soon(desk.rounds.run)
         while desk.seen < WAVE:
@@ -89,19 +89,19 @@ async def test_an_idle_gateway_wakes_for_its_sweep_alone(
     steps = Steps()
     async with trio.open_nursery() as nursery:
         for link in links:
-            nursery.start_soon(desk.lifetimes.own, link)
+            nursery.start_soon(desk.lifetimes.task_for, link)
         nursery.start_soon(desk.rounds.run)
         nursery.start_soon(desk.watch.run)
         await trio.testing.wait_all_tasks_blocked()
         for connection in desk.connections.values():
-            connection.own = b"023000"  # as if they had registered
+            connection.request_start = b"023000"  # as if they had registered
         await trio.sleep(2)
         trio.lowlevel.add_instrument(steps)
         await trio.sleep(60)
         trio.lowlevel.remove_instrument(steps)
         assert len(desk.connections) == IDLE
         nursery.cancel_scope.cancel()
-    slices = -(-IDLE // SLICE)
+    slices = -(-IDLE // LINKS_A_TURN)
     assert 60 <= steps.count <= 62 * slices + 2, "one sweep a second, in slices"
 
 

@@ -102,7 +102,7 @@ class Machine:
         near, far = socket.socketpair()
         near.setblocking(False)
         self.link = Link(near.detach(), "127.0.0.1:1")
-        nursery.start_soon(whole.desk.lifetimes.own, self.link)
+        nursery.start_soon(whole.desk.lifetimes.task_for, self.link)
         self.stream = trio.SocketStream(trio.socket.from_stdlib_socket(far))
 
     async def says(self, wire: bytes) -> None:

@@ -18,7 +18,7 @@ from devgate.gateway.devices.desk import Desk
 from devgate.gateway.devices.presence import Presence
 from devgate.gateway.devices.registry import Flapping
 from devgate.gateway.devices.unregistered import SLOW_AFTER
-from devgate.gateway.devices.watch import MAX_DUE, MAX_LOOKS, Watch
+from devgate.gateway.devices.watch import EXAMINED_A_TURN, JUDGED_A_TURN, Watch
 from devgate.net.limits import UNREGISTERED_PER_NETWORK, Crowds
 from devgate.net.link import Link
 from devgate.net.poller import Poller
@@ -60,7 +60,7 @@ async def test_silent_unregistered_connections_are_looked_at_in_slices(
     links = [Link(os.eventfd(0, os.EFD_NONBLOCK)) for _ in range(SILENT)]
     async with trio.open_nursery() as nursery:
         for link in links:
-            nursery.start_soon(desk.lifetimes.own, link)
+            nursery.start_soon(desk.lifetimes.task_for, link)
         nursery.start_soon(desk.watch.run)
         await wait_all_tasks_blocked()
         await trio.sleep(3.5)
@@ -68,7 +68,7 @@ async def test_silent_unregistered_connections_are_looked_at_in_slices(
     trio.lowlevel.remove_instrument(loop)
     await poller.aclose()
     assert sum(looks.values()) == 3 * SILENT
-    assert max(looks.values()) <= MAX_LOOKS
+    assert max(looks.values()) <= EXAMINED_A_TURN
 
 
 async def test_a_sweep_in_slices_ends_no_more_than_have_to_go(
@@ -87,9 +87,9 @@ async def test_a_sweep_in_slices_ends_no_more_than_have_to_go(
     )  # fmt: skip
     address = "192.0.2.1:5000"
     async with trio.open_nursery() as nursery:
-        for _ in range(3 * MAX_LOOKS):
+        for _ in range(3 * EXAMINED_A_TURN):
             link = Link(os.eventfd(0, os.EFD_NONBLOCK), address, crowds.enter(address))
-            nursery.start_soon(desk.lifetimes.own, link)
+            nursery.start_soon(desk.lifetimes.task_for, link)
         nursery.start_soon(desk.watch.run)
         await trio.sleep(20.0)
         await wait_all_tasks_blocked()
@@ -164,7 +164,7 @@ async def test_what_is_due_together_is_judged_in_slices(
             near, far = socket.socketpair()
             near.setblocking(False)
             nursery.start_soon(
-                desk.lifetimes.own, Link(near.detach(), "192.0.2.1:1", registered=False)
+                desk.lifetimes.task_for, Link(near.detach(), "192.0.2.1:1", registered=False)
             )
             far.sendall(wire)
             ends.append(far)
@@ -180,4 +180,4 @@ async def test_what_is_due_together_is_judged_in_slices(
         far.close()
     assert at_once + sum(later.values()) >= GONE
     assert sum(later.values()) >= GONE - SLOW_AFTER
-    assert max(later.values()) <= MAX_DUE
+    assert max(later.values()) <= JUDGED_A_TURN

@@ -1,6 +1,6 @@
-"""Attempts to register that were refused: gathered in memory, and written a few at a time.
+"""Refused attempts to register: collected in memory, and written a few at a time.
 
-Any peer of the device port can make any number of attempts. In WINDOW_SECONDS at most MAX_TAKEN
+Any peer of the device port can make any number of attempts. In WINDOW_SECONDS at most MAX_RECORDED
 IMEIs are recorded, and at most MAX_OF_NETWORK from one network; all others are only in the counts
 of refusals. So memory and rows are bounded in a flood.
 """
@@ -19,7 +19,7 @@ from devgate.model import Imei
 from devgate.net.addresses import network_of
 
 WINDOW_SECONDS = 5.0
-MAX_TAKEN = 200  # IMEIs in a window: 40 rows a second at the most
+MAX_RECORDED = 200  # IMEIs in a window: at most 40 rows a second
 MAX_OF_NETWORK = 100  # of these
 MAX_WAITING = 400  # IMEIs in memory, while the database cannot be written
 
@@ -44,15 +44,15 @@ class Attempt:
 
 
 class Attempts:
-    """Those that wait to be written, by IMEI. Nothing here blocks or awaits."""
+    """The attempts that wait to be written, by IMEI. Nothing here blocks or awaits."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
         self._waiting: dict[Imei, Attempt] = {}
         self._writing = False
         self._window = Window(WINDOW_SECONDS)
-        self._taken: Counter[str] = Counter()  # IMEIs of this window, by network
-        self._count = 0  # ... and of all
+        self._recorded: Counter[str] = Counter()  # IMEIs of this window, by network
+        self._count = 0  # IMEIs of this window, of all networks
 
     def refused(
         self, imei: Imei, reason: str, address: str, connected_as: Imei | None = None
@@ -63,13 +63,13 @@ class Attempts:
         if attempt is None:
             network = network_of(address)
             if (
-                self._count >= MAX_TAKEN
-                or self._taken[network] >= MAX_OF_NETWORK
+                self._count >= MAX_RECORDED
+                or self._recorded[network] >= MAX_OF_NETWORK
                 or len(self._waiting) >= MAX_WAITING
             ):
                 return
             self._count += 1
-            self._taken[network] += 1
+            self._recorded[network] += 1
             self._waiting[imei] = Attempt(reason, address, at, at, 1, connected_as)
             return
         attempt.reason, attempt.address, attempt.connected_as = reason, address, connected_as
@@ -79,7 +79,7 @@ class Attempts:
     def roll(self, now: float) -> None:
         """Once in WINDOW_SECONDS: write what waits. `now` is trio's clock."""
         if self._window.over(now):
-            self._taken.clear()
+            self._recorded.clear()
             self._count = 0
             self.flush()
 
@@ -97,8 +97,8 @@ class Attempts:
         self._writing = False
         if error is None:
             return
-        # They are counted with what comes next. Where the connection broke in the middle of a
-        # commit that was carried out, they are counted twice: nothing depends on that number.
+        # They are written with later ones. If the connection to the database broke after the
+        # commit was carried out, they are counted twice: nothing depends on that number.
         for imei, attempt in written.items():
             newer = self._waiting.get(imei)
             if newer is not None:

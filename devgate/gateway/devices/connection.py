@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from devgate.gateway.devices.taps import Tap
 
 
-SHARED_SECONDS = 0.001  # by which a shared time may differ from the real one
+SHARED_SECONDS = 0.001  # a shared time differs from the real one by less than this
 HANDSHAKE_SECONDS = 10.0  # for a PROXY header and a TLS handshake
 
 
@@ -42,8 +42,8 @@ class Connection(Parked):
     """The task of a nursery that lasts as long as the connection; only it closes the socket."""
 
     __slots__ = (
-        "announced", "connected", "decoder", "generation", "heard", "link", "own", "owner",
-        "received", "refused", "registered_at", "session", "tap", "waits", "why",
+        "announced", "connected", "decoder", "generation", "heard", "link", "owner",
+        "received", "refused", "registered_at", "request_start", "session", "tap", "waits", "why",
     )  # fmt: skip
 
     def __init__(self, link: Link, owner: Owner, now: float) -> None:
@@ -54,15 +54,16 @@ class Connection(Parked):
         self.heard = now
         self.registered_at = 0.0  # wall clock, for people
         self.generation = 0  # of the registration: a later one has a higher number
-        # How its requests begin, once it is registered; NOT_ASKED until it sends one.
-        self.own = b""
+        # The bytes that its requests begin with: empty until it has registered, and NOT_ASKED
+        # until it has sent one after that.
+        self.request_start = b""
         self.session = Session()
         self.decoder = Decoder()
         self.tap: Tap | None = None
         self.received = 0  # bytes before it registered
         self.refused = 0  # registrations
         self.announced = True  # once registered: whether an event says that it is online
-        self.waits = False  # for the rest of a frame, among the desk's tails
+        self.waits = False  # its tail may become a frame, and is among the desk's tails
         self.why = ""  # once set, the connection is over
 
     def begin(self) -> bool:
@@ -77,7 +78,8 @@ class Connection(Parked):
         self.owner.ended(self)
 
     def transmit(self, wire: bytes, why: str | None = None) -> bool:
-        """Send, or keep to send later. False: nothing of it is sent, and the connection ends."""
+        """Send it, at once or from the outbox. False: nothing of it is sent, and the connection
+        ends."""
         if self.why:
             return False
         if self.tap is not None:

@@ -12,7 +12,7 @@ from devgate.gateway.commands.dispatcher import Dispatcher
 from devgate.gateway.counters import BEAT, FrameCounts
 from devgate.gateway.devices.attempts import Attempts
 from devgate.gateway.devices.connection import Connection
-from devgate.gateway.devices.effects import Acts
+from devgate.gateway.devices.effects import Effects
 from devgate.gateway.devices.lifetimes import Lifetimes
 from devgate.gateway.devices.parked_task import MakeTask, as_object
 from devgate.gateway.devices.presence import Presence
@@ -69,13 +69,20 @@ class Desk:
         self.unregistered = Unregistered(
             refusals or Refusals(), Unknown(records), Attempts(records), holds
         )
-        self._acts = Acts(presence, dispatcher, records, self.taps, self.unregistered)
+        self._effects = Effects(presence, dispatcher, records, self.taps, self.unregistered)
         self._directory = directory
         self._presence = presence
         self._settings = settings  # replaced by a reload, in the task that acts on signals
         self.rounds = Rounds(self, poller, presence, dispatcher)
         self.watch = Watch(
-            self, self.rounds, poller, presence, self._acts, self.unregistered, settings, crowded
+            self,
+            self.rounds,
+            poller,
+            presence,
+            self._effects,
+            self.unregistered,
+            settings,
+            crowded,
         )
         self._tails = self.watch.tails
         self.lifetimes = Lifetimes(
@@ -116,10 +123,10 @@ class Desk:
                 if decoder.tail and now - connection.heard >= self._tails.wait:
                     # Heartbeats of a registered device, which nobody waited for.
                     decoder.rest()
-                if connection.own and not decoder.tail and self._quick(connection, data):
+                if connection.request_start and not decoder.tail and self._quick(connection, data):
                     connection.heard = now
                     return
-            if not connection.own:
+            if not connection.request_start:
                 connection.received += len(data)
             connection.heard = now
             frame = None if decoder.tail else lone(data)
@@ -128,10 +135,10 @@ class Desk:
             connection.end(connection.link.why or "closed by the device")
             return
         ready: Sequence[Event] = events
-        if not connection.own:
+        if not connection.request_start:
             ready = self.unregistered.now(connection, events, now)
         self.answer(connection, data or b"", ready, now)
-        if not connection.own and connection.received >= MAX_BYTES:
+        if not connection.request_start and connection.received >= MAX_BYTES:
             self.unregistered.too_much(connection)
         if decoder.tail or connection.waits:
             self.watch.tend(connection, now)
@@ -159,9 +166,9 @@ class Desk:
             return True
         session = connection.session
         assert session.imei is not None, "it is registered"
-        begins = connection.own
+        begins = connection.request_start
         if begins is NOT_ASKED:
-            begins = connection.own = own(session.imei)
+            begins = connection.request_start = own(session.imei)
         wire = answer(begins, session.imei, data, self._directory)
         if wire is None:
             return False
@@ -189,7 +196,7 @@ class Desk:
             bound = session.imei
             reply, news = react(session, event, self._directory, now)
             if news is not None:
-                reply += self._acts.on(connection, news, now)
+                reply += self._effects.on(connection, news, now)
             counts.said(event, reply)
             wire += reply
             if tapped:

@@ -1,4 +1,4 @@
-"""Acts on the news of a connection: registrations, results, echoes."""
+"""What follows from the news of a connection: registrations, results, echoes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TAKEN_OVER = "taken over by a newer connection"
 log = logging.getLogger("devgate.devices")
 
 
-class Acts:
+class Effects:
     """What registrations, results and echoes change, besides the answer."""
 
     def __init__(
@@ -70,8 +70,8 @@ class Acts:
     def _echoes(self, connection: Connection, imei: Imei | None) -> None:
         address = connection.link.address
         if imei is None:
-            # Any peer can cause it any number of times: so only a count, and one log line for each
-            # address and minute.
+            # Any peer can cause it any number of times. So it is counted, and logged once a minute
+            # for each address.
             self._unregistered.refusals.refuse("device", "echo", host_of(address))
         elif self._tell("device.echoing", imei, {"address": address}):
             log.warning(
@@ -100,7 +100,7 @@ class Acts:
             claimed = settled
         receipt = acknowledge(connection.session, result, claimed, now)
         if not receipt:
-            return receipt  # and no event, as for the one before
+            return receipt  # it repeats the result before, which had its event
         if claimed and result.said == result.imei:
             return receipt
         return self._said(receipt, result, claimed)

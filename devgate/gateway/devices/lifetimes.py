@@ -53,7 +53,7 @@ class Lifetimes:
         self._crowds = crowds
         self._make_task = make_task
         self._connected = -math.inf  # when the last connection began
-        self._to_begin = 0  # tasks of own() that have not begun yet
+        self._to_begin = 0  # tasks of task_for() that have not begun yet
         self._changed = trio.lowlevel.ParkingLot()  # who waits until tasks have begun and ended
 
     @property
@@ -66,7 +66,7 @@ class Lifetimes:
         while self.changing:
             await self._changed.park()
 
-    def own(self, link: Link) -> Coroutine[Any, Any, None]:
+    def task_for(self, link: Link) -> Coroutine[Any, Any, None]:
         """The task that owns a connection from its first byte to its end, for a nursery."""
         self._connected = shared(trio.current_time(), self._connected)
         self._to_begin += 1
@@ -128,21 +128,22 @@ class Lifetimes:
         del self._connections[link]
         if connection.waits:
             self._watch.ended(connection)
-        if not connection.own:
+        if not connection.request_start:
             self._unregistered.ended(connection)
         if connection.session.imei is not None:
             self._dispatcher.disconnected(connection.session.imei, connection)
         self._presence.ended(connection, why)
         self._poller.close(link, abort=why == TAKEN_OVER)
         if link.crowd is not None:
-            self._crowds.leave(link.crowd, registered=bool(connection.own))
+            self._crowds.leave(link.crowd, registered=bool(connection.request_start))
         if self._changed:
             self._changed.unpark_all()
 
-    def make_room(self, most: int) -> int:
-        """For the acceptor: end some connections that have not registered. Returns how many."""
-        return self._unregistered.make_room(most, trio.current_time(), self._poller.waits)
+    def make_room(self, count: int) -> int:
+        """For the acceptor: end at most `count` connections that have not registered. Returns how
+        many."""
+        return self._unregistered.make_room(count, trio.current_time(), self._poller.waits)
 
     def strict(self, address: str) -> bool:
-        """For the acceptor: whether this address may have only its share of them."""
+        """For the acceptor: whether this address may have only its share of such connections."""
         return self._unregistered.slow(address, trio.current_time())

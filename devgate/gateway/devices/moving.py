@@ -1,7 +1,7 @@
 """The connections of devices, as values: one gateway hands them over to another program.
 
-A connection is its socket and what is known of it here: who it is, what it said last and what it
-has not been sent yet. Its socket is the kernel's, and the same one for both programs.
+A connection is its socket and what is known of it here: its device, the bytes that are no frame
+yet and those that could not be sent yet. Both programs have descriptors of the same socket.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from devgate.protocol.frames import Event, Frame, Heartbeat, Malformed, ShortEch
 from devgate.protocol.quick import NOT_ASKED
 from devgate.protocol.session import Session
 
-# A connection of most devices, in this order; the rest is in the last place, if there is any.
+# What is known of a connection, as pack() orders it. In the last place is what few connections
+# have, as a dict, or None.
 Row = Sequence[Any]
-IMEI = 5
+IMEI_PLACE = 5
 # A link as the door for devices makes it, with a PROXY header still to come.
 MakeLink = Callable[[int, str, Crowd | None], Link]
 
@@ -45,7 +46,7 @@ def moves(link: Link) -> bool:
 
 def is_plain(row: Row) -> bool:
     """Whether a row of pack() is of a device that has registered, and nothing is under way."""
-    return row[IMEI] is not None and row[-1] is None
+    return row[IMEI_PLACE] is not None and row[-1] is None
 
 
 def pack(desk: Desk, presence: Presence, links: Iterable[Link]) -> Iterator[tuple[int, Row]]:
@@ -96,7 +97,7 @@ def pack(desk: Desk, presence: Presence, links: Iterable[Link]) -> Iterator[tupl
 
 
 class Moved(Connection):
-    """A connection of which the desk knows already when its task begins."""
+    """A connection that the desk has already when its task begins."""
 
     __slots__ = ()
 
@@ -108,7 +109,7 @@ class Moved(Connection):
 
 
 class UnpackedConnections:
-    """Puts connections into the desk of another program, which reads none of them yet."""
+    """Puts connections into the desk of the new program, which reads none of them yet."""
 
     def __init__(
         self,
@@ -128,28 +129,28 @@ class UnpackedConnections:
         self._make_link = make_link
         self._max_unsent = max_unsent
         self._shift = shift
-        # Who waits for the rest of a frame, and since when.
+        # Connections whose tails wait, and since when.
         self._tails: list[tuple[float, Moved]] = []
         self._grace: list[tuple[float, Moved]] = []
         self._delayed: list[tuple[float, Moved, list[Event]]] = []
 
     def again(self, place: int, row: Row) -> None:
-        """One that is here, as it is by now."""
+        """A connection that was put here has changed: replace it by this row."""
         former = self._forget(place)
         fd, former.link.fd = former.link.fd, -1
         self.one(fd, row, place)
 
     def gone(self, place: int) -> None:
-        """One that is here has ended."""
+        """A connection that was put here has ended."""
         former = self._forget(place)
         fd, former.link.fd = former.link.fd, -1
         os.close(fd)
 
     def _forget(self, place: int) -> Moved:
-        """A device's that has registered."""
+        """Remove a connection that was put here. Its device has registered."""
         former = self.connections.pop(place)
         imei, crowd = former.session.imei, former.link.crowd
-        assert imei is not None, "the others are told at the end"
+        assert imei is not None, "only registered ones are sent ahead"
         self._desk.lifetimes.forget(former)
         self._presence.forget(imei, former)
         if crowd is not None:
@@ -157,7 +158,7 @@ class UnpackedConnections:
         return former
 
     def one(self, fd: int, row: Row, place: int | None = None) -> None:
-        """One of pack(), with its descriptor here."""
+        """Put a row of pack() here, with its descriptor in this process."""
         address, connected, heard, registered_at, generation, imei, tail, more = row
         more = more or {}
         registered = imei is not None
@@ -177,7 +178,7 @@ class UnpackedConnections:
             self._more(connection, more)
         if registered:
             connection.session.imei = Imei(imei)
-            connection.own = NOT_ASKED
+            connection.request_start = NOT_ASKED
             if crowd is not None:
                 crowd.registered()
             self._presence.moved(Imei(imei), connection)
@@ -213,7 +214,7 @@ class UnpackedConnections:
             self._delayed.append((since + shift, connection, [_made(one) for one in events]))
 
     def end(self) -> None:
-        """All of them are here."""
+        """All connections are here: set their deadlines."""
         for since, connection in sorted(self._tails, key=itemgetter(0)):
             self._desk.watch.tails.waits(connection, since)
         for since, connection in sorted(self._grace, key=itemgetter(0)):

@@ -54,7 +54,7 @@ log = logging.getLogger("devgate")
 
 
 def _parked() -> Generator[None, None, None]:
-    yield  # the line in which all of them are
+    yield  # where all parked tasks seem to be
 
 
 _WHERE = cast("GeneratorType[None, None, None]", _parked())

@@ -28,7 +28,7 @@ log = logging.getLogger("devgate.devices")
 
 
 class Presence:
-    """The registry, and its log: online and offline strictly alternate for every device.
+    """The registry and its events: online and offline strictly alternate for every device.
 
     When a connection is displaced, the device stays online; the end of the displaced connection
     changes nothing, whenever it is noticed.
@@ -42,8 +42,8 @@ class Presence:
         self._records = records
         self._registry: Registry[Connection] = Registry()
         self.get = self._registry.get  # the connection that speaks for a device, if there is one
-        self._generation = int(time() * 1000)  # above all of earlier runs
-        self._registered_at = 0.0  # the last one
+        self._generation = int(time() * 1000)  # higher than in all earlier runs
+        self._registered_at = 0.0  # when the last registration was: wall clock
         self._window = Window()
         self._onlines = BurstCounter()
         self._takeovers = BurstCounter()
@@ -89,11 +89,12 @@ class Presence:
             connection.end(why)
 
     def registered(self, imei: Imei, connection: Connection, now: float) -> Connection | None:
-        """The connection speaks for the device from now on. Returns the one that did, to abort."""
+        """The connection speaks for the device from now on. Returns the one that did until now,
+        for the caller to abort."""
         self._generation += 1
         connection.generation = self._generation
         at = self._registered_at = connection.registered_at = shared(time(), self._registered_at)
-        connection.own = NOT_ASKED
+        connection.request_start = NOT_ASKED
         displaced = self._registry.take_over(imei, connection)
         if displaced is None:
             self._online(imei, connection, at, now)
@@ -153,7 +154,7 @@ class Presence:
         if not connection.announced:
             if self._records.claims:
                 self._records.presence(row)
-            return  # the device's last event says already that it is offline
+            return  # the last event of the device says already that it is offline
         number = connection.generation
         self._records.presence(row, offline(imei, at, why, number))
         log.info(
@@ -234,11 +235,11 @@ class Presence:
 def _row(
     imei: Imei, connection: Connection, online: bool, at: float, now: float
 ) -> tuple[object, ...]:
-    """`at`: the wall clock's time, `now`: trio's."""
+    """The columns of `presence`. `at`: wall clock, `now`: trio's clock."""
     since, silent = connection.registered_at if online else at, now - connection.heard
     return imei, online, since, at - silent, connection.link.address, connection.generation
 
 
 def heard(connection: Connection, now: float) -> float:
-    """When its last byte came, as wall clock. `now`: trio's."""
+    """When its last byte came: wall clock. `now`: trio's clock."""
     return time() - (now - connection.heard)

@@ -17,11 +17,11 @@ from devgate.net.poller import ROUND_LINKS, Poller
 from devgate.pauses import Pauses
 from devgate.protocol.frames import Event
 
-BUSY_RATE = 4000  # arrivals a second: above it arrivals are gathered ...
-GATHER_SECONDS = 0.001  # ... for this time
+BUSY_RATE = 4000  # arrivals a second: above that, arrivals are gathered
+GATHER_SECONDS = 0.001  # for how long
 RATE_WINDOW_SECONDS = 0.05  # over which arrivals are counted
 ROUND_IN_FLIGHT = 32  # links of one round while commands are in flight: each takes many steps
-CATCH_UP_SECONDS = 5.0  # then commands are judged although there may be unread bytes
+CATCH_UP_SECONDS = 5.0  # after that, commands are judged even if bytes are unread
 
 
 log = logging.getLogger("devgate.devices")
@@ -57,30 +57,31 @@ class Rounds:
     async def run(self, pauses: Pauses | None = None) -> NoReturn:
         """Read for all connections, except during pauses.
 
-        Each wake-up costs as much as several answers. Under load, and only while no
-        command is outstanding, they are made fewer: what arrives within a millisecond
-        is read together, without being told that something is there.
+        Each wake-up costs as much as several answers. Under load, and only while no command is
+        in flight, there are fewer of them: what arrives within a millisecond is read together,
+        without a wait for the epoll.
         """
         rate = 0.0  # arrivals a second, over RATE_WINDOW_SECONDS
         counts, dispatcher, poller = self._desk.counts, self._dispatcher, self._poller
         clock = trio.lowlevel.current_clock().current_time
         last, pauses = clock(), pauses or Pauses()
         while True:
-            # Not by Pauses.run(): each wake-up would pass through that coroutine, too.
+            # Pauses.run() is not used: each wake-up would pass through that coroutine, too.
             async with pauses.running():
                 while True:
-                    # What the last round left: what comes during the wait is read in this round.
+                    # Whether the last round left bytes unread. What comes during the wait is read
+                    # in this round.
                     behind = dispatcher.in_flight > 0 and poller.behind
                     if rate > BUSY_RATE and not dispatcher.in_flight and not poller.behind:
                         await trio.sleep(GATHER_SECONDS)
                     else:
                         await poller.wait()
-                    now, most, count = clock(), ROUND_LINKS, 0
+                    now, max_links, count = clock(), ROUND_LINKS, 0
                     if dispatcher.in_flight:
-                        most = ROUND_IN_FLIGHT
+                        max_links = ROUND_IN_FLIGHT
                         if behind:
                             count = self._hear_awaited(now)
-                    count += self.read(poller.arrivals(most), now)
+                    count += self.read(poller.arrivals(max_links), now)
                     spent = clock() - now
                     counts.rounds += 1
                     counts.arrivals += count
@@ -110,7 +111,7 @@ class Rounds:
         return count
 
     def _hear_awaited(self, now: float) -> int:
-        """Let a wave of heartbeats not come between a command and its device's answer."""
+        """Read devices whose answers are awaited before a wave of heartbeats."""
         count = 0
         for imei in self._dispatcher.awaited(ROUND_IN_FLIGHT):
             if (connection := self._presence.get(imei)) is not None:
@@ -120,8 +121,8 @@ class Rounds:
     async def caught_up(self) -> None:
         """Return when all bytes that have arrived by now are read, or after CATCH_UP_SECONDS.
 
-        It reads by itself, as run() does, and leaves nothing to another task's turn: a round that
-        leaves nothing behind has taken all that there was when it began.
+        It reads itself, as run() does, and does not wait for another task to read. A round that
+        leaves nothing unread has read all that was there when it began.
         """
         counts, poller = self._desk.counts, self._poller
         until = trio.current_time() + CATCH_UP_SECONDS

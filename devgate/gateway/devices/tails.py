@@ -11,12 +11,12 @@ C = TypeVar("C")
 
 
 class Tails(Generic[C]):
-    """Connections whose last bytes may still become a frame, longest wait first.
+    """Connections whose last bytes may still become a frame, the longest wait first.
 
-    All wait equally long, so the order of the last bytes is the order of the deadlines. A dict is
-    enough as a queue: moving a connection to its end costs the same for ten thousand as for one.
-    It is an OrderedDict, because its first item can be removed at constant cost: in a plain dict,
-    removing 30,000 took half a second.
+    All wait for the same time, so the order of the last bytes is the order of the deadlines. A
+    dict is enough as a queue: moving a connection to its end costs the same for ten thousand as
+    for one. It is an OrderedDict, because its first item can be removed at constant cost: in a
+    plain dict, removing 30,000 took half a second.
     """
 
     def __init__(self, wait: float) -> None:
@@ -47,7 +47,7 @@ class Tails(Generic[C]):
         return next((t + self.wait for t in self._since.values()), math.inf)
 
     def due(self, now: float) -> Iterator[C]:
-        """Take those that have waited long enough, one after the other."""
+        """Remove and yield those that have waited long enough, one after the other."""
         while self.next_deadline() <= now:
             connection, _ = self._since.popitem(last=False)
             yield connection

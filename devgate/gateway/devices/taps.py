@@ -12,17 +12,17 @@ from devgate.model import Imei, iso
 from devgate.protocol.explain import decoded, sent_frames, why
 from devgate.protocol.frames import Event
 
-MAX_WAITING = 1000  # lines that wait for one reader; further ones are only counted
+MAX_LINES = 1000  # that wait for one reader; further ones are only counted
 
 TapLine = dict[str, object]
-Seen = tuple[Event, bytes, Imei | None]  # what was read, its answer, who the device was before
+Seen = tuple[Event, bytes, Imei | None]  # an event, its answer, and the IMEI until then
 
 
 class TapReader:
-    """One reader. Lines that it does not take in time are counted and left out."""
+    """One reader. Lines that it does not read in time are counted and left out."""
 
     def __init__(self) -> None:
-        self._send, self._receive = trio.open_memory_channel[TapLine](MAX_WAITING)
+        self._send, self._receive = trio.open_memory_channel[TapLine](MAX_LINES)
         self._missed = 0
 
     def put(self, line: TapLine) -> None:
@@ -52,16 +52,16 @@ class Tap:
         self.readers: list[TapReader] = []
 
     def received(self, imei: Imei | None, address: str, data: bytes, seen: Sequence[Seen]) -> None:
-        """These bytes came in (none: a wait is over), and gave these events."""
+        """These bytes came in (none: a tail has waited long enough), and gave these events."""
         silent = "; ".join(w for e, wire, was in seen if not wire and (w := why(e, wire, was)))
         what = decoded(event for event, _, _ in seen)
-        self._tell(imei, address, "in", data, what or "waits for more", silent or None)
+        self._put(imei, address, "in", data, what or "waits for more", silent or None)
 
     def sent(self, imei: Imei | None, address: str, wire: bytes, because: str | None) -> None:
         """These whole frames go out to a device; `because` says why, if that needs words."""
-        self._tell(imei, address, "out", wire, sent_frames(wire), because)
+        self._put(imei, address, "out", wire, sent_frames(wire), because)
 
-    def _tell(
+    def _put(
         self,
         imei: Imei | None,
         address: str,

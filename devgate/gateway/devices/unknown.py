@@ -1,4 +1,4 @@
-"""Events of registrations with unknown IMEIs: few events, whatever the number of attempts."""
+"""Events of registrations with unknown IMEIs: a bounded number, for any number of attempts."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from devgate.gateway.storage import Records
 from devgate.model import Imei
 
 MAX_EVENTS = 60  # events an hour, over all IMEIs and addresses
-HOUR_SECONDS = 3600.0  # also between two events about one IMEI
+HOUR_SECONDS = 3600.0  # also the time between two events about one IMEI
 MAX_IMEIS = 1000  # that are remembered; the one that was seen longest ago is forgotten
 
 
 @dataclass(slots=True)
-class _Seen:
+class _Attempted:
     count: int = 0  # registrations since it was last reported
     quiet_until: float = 0.0
 
@@ -25,7 +25,7 @@ class Unknown:
 
     def __init__(self, records: Records) -> None:
         self._records = records
-        self._seen: OrderedDict[Imei, _Seen] = OrderedDict()
+        self._seen: OrderedDict[Imei, _Attempted] = OrderedDict()
         self._hour = Window(HOUR_SECONDS)
         self._events = 0  # events in this hour
         self._left_out = 0  # registrations since the last event that have no event
@@ -35,7 +35,7 @@ class Unknown:
         self.roll(now)
         seen = self._seen.get(imei)
         if seen is None:
-            seen = self._seen[imei] = _Seen()
+            seen = self._seen[imei] = _Attempted()
             if len(self._seen) > MAX_IMEIS:
                 self._seen.popitem(last=False)
         else:

@@ -28,8 +28,8 @@ DELAY_SECONDS = 2.0
 MAX_NETWORKS = 10_000  # that are counted; the one that was refused longest ago is forgotten
 # A connection that is older than this may be closed in favour of others.
 OLD_SECONDS = 5.0
-# The same in favour of others of its own address. Longer, because in a storm that overflows the
-# kernel's queue, TCP itself delays a registration by up to 7 s.
+# As OLD_SECONDS, in favour of others of the same address. It is longer, because TCP delays a
+# registration by up to 7 s in a storm that overflows the kernel's queue.
 CROWDED_SECONDS = 15.0
 MAX_EXAMINED = 4096  # connections among which those to be closed are chosen
 REGISTER_SECONDS = (
@@ -73,7 +73,7 @@ class Unregistered:
         self._any_slow_until = float("-inf")
         self._delayed: Tails[Connection] = Tails(DELAY_SECONDS)
         self._events: dict[Connection, list[Event]] = {}  # of those that are delayed
-        # Those that were crowded out and have not left yet, and how many of each crowd.
+        # Those that were crowded out and have not ended yet, and how many of each crowd.
         self._leaving: set[Connection] = set()
         self._closing: Counter[Crowd] = Counter()
 
@@ -94,7 +94,7 @@ class Unregistered:
             connection.link.crowd.registered()
 
     def ended(self, connection: Connection) -> None:
-        """A connection has ended that has not registered. Others are not kept here."""
+        """A connection has ended that had not registered. Others are not known here."""
         if self.holds is not None:
             self.holds.ended(connection)
         self._connections.pop(connection, None)
@@ -135,8 +135,8 @@ class Unregistered:
         """A registered connection has sent an HT; 401: with another IMEI than its own."""
         if reply[3:6] == b"401":
             assert isinstance(event, Frame), "nothing else is answered so"
-            address, own = connection.link.address, connection.session.imei
-            self.attempts.refused(event.imei, "wrong", address, own)
+            address, registered_as = connection.link.address, connection.session.imei
+            self.attempts.refused(event.imei, "wrong", address, registered_as)
 
     def slow(self, address: str, now: float) -> bool:
         """Whether registrations from its network are answered later."""
@@ -153,7 +153,7 @@ class Unregistered:
 
     def known(self, connection: Connection, events: Sequence[Event]) -> Sequence[Event]:
         """Those of the events that can be answered from memory; at a node others wait."""
-        if self.holds is None or connection.own or not events:
+        if self.holds is None or connection.request_start or not events:
             return events
         return self.holds.now(connection, events)
 
@@ -198,8 +198,9 @@ class Unregistered:
 
     # Places
 
-    def make_room(self, most: int, now: float, waits: Callable[[Link], bool]) -> int:
-        """End some old silent connections, of the busiest network first. Returns how many."""
+    def make_room(self, limit: int, now: float, waits: Callable[[Link], bool]) -> int:
+        """End at most `limit` old silent connections, of the busiest network first. Returns how
+        many."""
         old = [
             connection
             for connection in islice(self._connections, MAX_EXAMINED)
@@ -208,9 +209,9 @@ class Unregistered:
             and not waits(connection.link)
         ]
         old.sort(key=lambda one: -one.link.crowd.unregistered if one.link.crowd else 0)
-        for connection in old[:most]:
+        for connection in old[:limit]:
             self._close(connection, "full", "its place is needed, and it did not register")
-        return len(old[:most])
+        return len(old[:limit])
 
     def crowds_out(self, connection: Connection, now: float) -> bool:
         """Whether it is old and its network has too many that have not registered."""

@@ -11,7 +11,7 @@ import trio
 
 from devgate.alarm import Alarm
 from devgate.gateway.devices.connection import Connection
-from devgate.gateway.devices.effects import Acts
+from devgate.gateway.devices.effects import Effects
 from devgate.gateway.devices.presence import Presence
 from devgate.gateway.devices.rounds import Answers, Rounds
 from devgate.gateway.devices.tails import Tails
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from devgate.config.device import DeviceSettings
 
 SWEEP_SECONDS = 1.0  # between two searches for silent connections
-SLICE = 4096  # connections that are passed before other tasks have their turn
-MAX_LOOKS = 256  # ... and those of them that are examined: about 700 us
+LINKS_A_TURN = 4096  # connections that the sweep passes before other tasks have their turn
+EXAMINED_A_TURN = 256  # of these, those that are examined: about 700 us
 # Tails, and as many heartbeats and registrations, that are judged before other tasks have their
 # turn: about 3 ms.
-MAX_DUE = 64
+JUDGED_A_TURN = 64
 TAIL_IS_DUE = None  # instead of bytes: the tail has waited long enough
 
 
@@ -43,7 +43,7 @@ class Watch:
         rounds: Rounds,
         poller: Poller,
         presence: Presence,
-        acts: Acts,
+        effects: Effects,
         unregistered: Unregistered,
         settings: DeviceSettings,
         crowded: Callable[[], bool],
@@ -54,7 +54,7 @@ class Watch:
         self._rounds = rounds
         self._poller = poller
         self._presence = presence
-        self._acts = acts
+        self._effects = effects
         self._unregistered = unregistered
         self._settings = settings
         self._crowded = crowded
@@ -107,29 +107,29 @@ class Watch:
             if now >= looked + SWEEP_SECONDS:
                 looked = now
                 counts.look(now, self._poller.pending())
-                self._acts.roll(now)
+                self._effects.roll(now)
                 self._presence.roll(now)
                 unregistered.unknown.roll(now)
                 unregistered.attempts.roll(now)
                 await self.sweep(now)
 
     def judge(self, now: float) -> None:
-        """Tails that have waited long enough, after whatever came in time.
+        """Judge tails that have waited long enough, after what came in time was read.
 
-        If there are more than MAX_DUE, the rest stay due: the next call judges them.
+        If there are more than JUDGED_A_TURN, the next call judges the others.
         """
-        for connection in islice(self.grace.due(now), MAX_DUE):
+        for connection in islice(self.grace.due(now), JUDGED_A_TURN):
             self._rounds.read(self._poller.drain(connection.link), now)
             if connection not in self.grace and connection.decoder.early():
                 beat = self._unregistered.known(connection, [Heartbeat()])
                 self._desk.answer(connection, b"", beat, now)
-        for connection in islice(self.tails.due(now), MAX_DUE):
+        for connection in islice(self.tails.due(now), JUDGED_A_TURN):
             self._rounds.read(self._poller.drain(connection.link), now)
             if connection not in self.tails:
                 connection.waits = False
                 self.grace.done(connection)
                 self._rounds.read([(connection.link, TAIL_IS_DUE)], now)
-        for connection, events in islice(self._unregistered.due(now), MAX_DUE):
+        for connection, events in islice(self._unregistered.due(now), JUDGED_A_TURN):
             self._answer_later(connection, events, now)
 
     def _answer_later(self, connection: Connection, events: list[Event], now: float) -> None:
@@ -137,27 +137,29 @@ class Watch:
         if connection.why:
             return
         self._desk.answer(connection, b"", self._unregistered.known(connection, events[:1]), now)
-        rest: Sequence[Event] = events[1:]
-        if not connection.own:
-            rest = self._unregistered.now(connection, rest, now)
-        if rest and not connection.why:
-            self._desk.answer(connection, b"", rest, now)
+        remaining: Sequence[Event] = events[1:]
+        if not connection.request_start:
+            remaining = self._unregistered.now(connection, remaining, now)
+        if remaining and not connection.why:
+            self._desk.answer(connection, b"", remaining, now)
 
     async def sweep(self, now: float) -> None:
         """End silent connections. In slices, so that other tasks have their turn."""
         links, looks = list(self._desk.connections), 0
-        for start in range(0, len(links), SLICE):
+        for start in range(0, len(links), LINKS_A_TURN):
             if start:
                 await trio.lowlevel.checkpoint()
             silent_since = now - self._settings.idle_timeout
             crowded_timeout = REGISTER_SECONDS if self._crowded() else math.inf
-            for link in islice(links, start, start + SLICE):
+            for link in islice(links, start, start + LINKS_A_TURN):
                 connection = self._desk.connections.get(link)
                 # Nearly all need no further check.
-                if connection and (connection.heard <= silent_since or not connection.own):
+                if connection and (
+                    connection.heard <= silent_since or not connection.request_start
+                ):
                     self._look(connection, now, crowded_timeout)
                     looks += 1
-                    if looks % MAX_LOOKS == 0:
+                    if looks % EXAMINED_A_TURN == 0:
                         await trio.lowlevel.checkpoint()
 
     def _look(self, connection: Connection, now: float, crowded_timeout: float) -> None:
@@ -169,7 +171,11 @@ class Watch:
                 return
         # In a storm its HT may wait to be read: then it is not ended.
         waits = self._poller.waits(connection.link)
-        if not connection.own and not waits and self._unregistered.crowds_out(connection, now):
+        if (
+            not connection.request_start
+            and not waits
+            and self._unregistered.crowds_out(connection, now)
+        ):
             self._rounds.read(self._poller.drain(connection.link), now)
-            if not connection.own:
+            if not connection.request_start:
                 self._unregistered.crowd_out(connection)

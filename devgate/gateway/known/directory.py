@@ -13,12 +13,12 @@ from devgate.store.device import Device
 if TYPE_CHECKING:
     from devgate.config.settings import ServiceSettings
 
-ENABLED, TIMES = 1, 2  # flags
-HEAD = Struct("<BII")  # flags, id, number of the site; the name in UTF-8 follows
+ENABLED, COUNTS_TIMES = 1, 2  # flags
+PACKED_HEAD = Struct("<BII")  # flags, id, number of the site; the name in UTF-8 follows
 
 
-class Own(NamedTuple):
-    """A device with texts of its own."""
+class WithTexts(NamedTuple):
+    """A device that has its own texts."""
 
     flags: int
     packed: bytes
@@ -29,16 +29,16 @@ class Own(NamedTuple):
 class Directory:
     """Devices by IMEI. Implements protocol.Book.
 
-    Most devices have no text of their own: such a device is one small bytes object (flags, id,
-    site and name), so that a million take little more than the dict and the IMEIs. The flags are
-    its first byte, as they are the first field of Own. Names are here so that an event can have
-    the name that the device had when it happened, and the name before.
+    Few devices have their own texts. Each of the others is one small bytes object (flags, id, site
+    and name), so that a million need little more than the dict and the IMEIs. The flags are its
+    first byte, and the first field of WithTexts. Names are here so that an event can have the name
+    that the device had when it happened, and the name before.
     """
 
     def __init__(self, phone: str = "", qr: str = "") -> None:
         self._phone = phone.encode()
         self._qr = qr
-        self._devices: dict[Imei, bytes | Own] = {}
+        self._devices: dict[Imei, bytes | WithTexts] = {}
         # The object that stands for a device: another one as soon as anything of it changes.
         self.entry: Callable[[Imei], object] = self._devices.get
         self._sites: list[str] = []
@@ -70,7 +70,7 @@ class Directory:
     def counts_times(self, imei: Imei) -> bool:
         """Whether a start's number counts times, and not seconds."""
         entry = self._devices.get(imei)
-        return entry is not None and bool(entry[0] & TIMES)
+        return entry is not None and bool(entry[0] & COUNTS_TIMES)
 
     def called(self, imei: Imei) -> Called | None:
         """Its id, name and site."""
@@ -78,8 +78,8 @@ class Directory:
         if entry is None:
             return None
         packed = entry if isinstance(entry, bytes) else entry.packed
-        _, id, site = HEAD.unpack_from(packed)
-        return Called(id, packed[HEAD.size :].decode(), self._sites[site])
+        _, id, site = PACKED_HEAD.unpack_from(packed)
+        return Called(id, packed[PACKED_HEAD.size :].decode(), self._sites[site])
 
     def site(self, imei: Imei) -> str | None:
         """Where it stands; None if it is not known."""
@@ -87,7 +87,7 @@ class Directory:
         if entry is None:
             return None
         packed = entry if isinstance(entry, bytes) else entry.packed
-        number: int = HEAD.unpack_from(packed)[2]
+        number: int = PACKED_HEAD.unpack_from(packed)[2]
         return self._sites[number]
 
     def known(self, imei: Imei) -> Device | None:
@@ -95,14 +95,13 @@ class Directory:
         entry, called = self._devices.get(imei), self.called(imei)
         if entry is None or called is None:
             return None
-        own = entry if isinstance(entry, Own) else None
-        phone, qr = (own.phone, own.qr) if own else (None, None)
+        phone, qr = (entry.phone, entry.qr) if isinstance(entry, WithTexts) else (None, None)
         return Device(
             imei,
             *called,
             None if phone is None else phone.decode(),
             None if qr is None else qr.decode(),
-            "times" if entry[0] & TIMES else "seconds",
+            "times" if entry[0] & COUNTS_TIMES else "seconds",
             self._ack_timeouts.get(imei),
             bool(entry[0] & ENABLED),
         )
@@ -113,22 +112,24 @@ class Directory:
         if entry is None:
             return None
         if command == "TN":
-            own = None if isinstance(entry, bytes) else entry.phone
-            return (self._phone if own is None else own) or None
-        packed, own = (entry, None) if isinstance(entry, bytes) else (entry.packed, entry.qr)
-        pattern = self._qr if own is None else own.decode()
-        number = HEAD.unpack_from(packed)[1]
+            given = None if isinstance(entry, bytes) else entry.phone
+            return (self._phone if given is None else given) or None
+        packed, given = (entry, None) if isinstance(entry, bytes) else (entry.packed, entry.qr)
+        pattern = self._qr if given is None else given.decode()
+        number = PACKED_HEAD.unpack_from(packed)[1]
         text = pattern.replace("{id}", str(number)).replace("{imei}", imei).encode()
         return text if text and len(text) <= MAX_TEXT else None
 
     def put(self, device: Device) -> None:
         """Add a device, or replace what is known of it. It is in force at once."""
-        flags = (TIMES if device.unit == "times" else 0) | (ENABLED if device.enabled else 0)
-        packed = HEAD.pack(flags, device.id, self._site(device.site)) + device.name.encode()
+        flags = (COUNTS_TIMES if device.unit == "times" else 0) | (
+            ENABLED if device.enabled else 0
+        )
+        packed = PACKED_HEAD.pack(flags, device.id, self._site(device.site)) + device.name.encode()
         if device.phone is None and device.qr is None:
             self._devices[device.imei] = packed
         else:
-            self._devices[device.imei] = Own(
+            self._devices[device.imei] = WithTexts(
                 flags,
                 packed,
                 None if device.phone is None else device.phone.encode(),

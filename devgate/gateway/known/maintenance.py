@@ -16,11 +16,11 @@ class Maintenance:
 
     def __init__(self, site_of: Callable[[Imei], str | None]) -> None:
         """`site_of`: where a machine stands; None if it is not known."""
-        self.empty = True  # nearly always: then a start needs no other check
+        self.empty = True  # usually: then a start needs no other check
         self._site_of = site_of
         self._machines: dict[str, Entry] = {}
         self._sites: dict[str, Entry] = {}
-        self._soonest: float | None = None  # no entry ends by itself before that
+        self._first_end: float | None = None  # no entry ends by itself before that
 
     def __len__(self) -> int:
         """How many entries there are; some may be over by now."""
@@ -56,15 +56,17 @@ class Maintenance:
                 among.pop(entry.name, None)
                 continue
             among[entry.name] = entry
-            if entry.until is not None and (self._soonest is None or entry.until < self._soonest):
-                self._soonest = entry.until
+            if entry.until is not None and (
+                self._first_end is None or entry.until < self._first_end
+            ):
+                self._first_end = entry.until
         self.empty = not self._machines and not self._sites
 
     def due(self) -> bool:
         """Whether an entry may have ended by itself since it was last asked."""
-        if self._soonest is None or self._soonest > (now := time()):
+        if self._first_end is None or self._first_end > (now := time()):
             return False
         entries = (*self._machines.values(), *self._sites.values())
         later = [one.until for one in entries if one.until is not None and one.until > now]
-        self._soonest = min(later, default=None)
+        self._first_end = min(later, default=None)
         return True

@@ -22,10 +22,11 @@ from devgate.store.history import Reading
 if TYPE_CHECKING:
     from devgate.config.store import StoreSettings
 
-PAGE = 2000  # changed devices that are read at once
-MAX_EVENTS = 1000  # of one refresh; an import of a million devices has one more, not a million
-OTHERS = "database"  # the source of changes by others, `devgate devices` among them
-MAX_SHOWN = 200  # characters of an old or new value; a QR text may have 976 bytes
+PAGE_DEVICES = 2000  # changed devices that one read returns
+# Events of one refresh. If more devices have changed, one event gives their number.
+MAX_EVENTS = 1000
+OTHER_PROGRAMS = "database"  # the source of changes by others, such as `devgate devices`
+MAX_SHOWN_CHARACTERS = 200  # of an old or new value; a QR text may have 976 bytes
 
 log = logging.getLogger("devgate.devices")
 
@@ -80,7 +81,7 @@ class Knowledge:
         """Put in force changes whose events another gateway wrote: without events."""
         more = True
         while more:
-            changes = await self._records.read(devices.changed, self._revision, PAGE)
+            changes = await self._records.read(devices.changed, self._revision, PAGE_DEVICES)
             self._apply(changes, quiet=True)
             self._revision, more = changes.revision, changes.more
 
@@ -89,7 +90,7 @@ class Knowledge:
         async with self._lock:
             count = 0
             while True:
-                changes = await self._records.read(devices.changed, self._revision, PAGE)
+                changes = await self._records.read(devices.changed, self._revision, PAGE_DEVICES)
                 self._apply(changes, quiet=count >= MAX_EVENTS or not self._tells())
                 count += len(changes.changed) + len(changes.removed)
                 self._revision = changes.revision
@@ -106,12 +107,12 @@ class Knowledge:
                 found, place = await self._records.read(maintenance.changed, self._maintained)
                 self._directory.maintenance.apply(found)
                 self._maintained = place
-                if len(found) < maintenance.PAGE:
+                if len(found) < maintenance.PAGE_DEVICES:
                     return
 
     async def _look(self) -> None:
         await self.refresh()
-        # A gateway that works alone does that, or the leader: the other nodes see the result.
+        # The leader does this, or a gateway that works alone. Other nodes see the result.
         if self._tells() and self._directory.maintenance.due():
             for entry in await self._records.change(maintenance.end_over, time()):
                 self.tell_maintenance("maintenance.ended", entry, "its time is over")
@@ -177,7 +178,7 @@ class Knowledge:
         if imei is not None and (source := self._sources.get(imei)) is not None:
             return source
         wide = [one for key, one in self._sources.items() if not isinstance(key, str)]
-        return wide[0] if wide else OTHERS
+        return wide[0] if wide else OTHER_PROGRAMS
 
     def _tell(self, before: Device | None, new: Device) -> None:
         if before is None:
@@ -226,8 +227,8 @@ def _detail(device: Device) -> dict[str, object]:
 
 
 def _short(value: object) -> object:
-    if isinstance(value, str) and len(value) > MAX_SHOWN:
-        return value[: MAX_SHOWN - 1] + "…"
+    if isinstance(value, str) and len(value) > MAX_SHOWN_CHARACTERS:
+        return value[: MAX_SHOWN_CHARACTERS - 1] + "…"
     return value
 
 

@@ -78,7 +78,7 @@ class Registrations:
         # The first one is answered, whether the device is known or not.
         self._answer(connection, events[:1])
         rest: Sequence[Event] = events[1:]
-        if rest and not connection.own and not connection.why:
+        if rest and not connection.request_start and not connection.why:
             rest = self.now(connection, rest)
         if rest and not connection.why:
             self._answer(connection, rest)

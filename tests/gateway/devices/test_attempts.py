@@ -12,7 +12,7 @@ from trio.testing import MockClock
 from devgate.errors import CallerError
 from devgate.gateway.devices.attempts import (
     MAX_OF_NETWORK,
-    MAX_TAKEN,
+    MAX_RECORDED,
     MAX_WAITING,
     WINDOW_SECONDS,
     Attempts,
@@ -82,7 +82,7 @@ def test_a_flood_takes_a_bounded_number_of_places(attempts: Attempts, noting: No
     noting.answer(None)
     attempts.roll(now + WINDOW_SECONDS)
     assert all(len(rows) <= MAX_WAITING for rows in noting.batches)
-    assert len(noting.batches[0]) == MAX_TAKEN
+    assert len(noting.batches[0]) == MAX_RECORDED
     assert sum(row[3] == "198.51.100.7" for row in noting.batches[0]) == MAX_OF_NETWORK
 
 

@@ -213,7 +213,7 @@ async def test_a_socket_that_cannot_be_watched_costs_nobody_else(rig: Rig, tmp_p
     crowd = crowds.enter("1.2.3.4:5")
     link = Link(os.open(tmp_path / "file", os.O_CREAT | os.O_RDWR), "1.2.3.4:5", crowd)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(desk.lifetimes.own, link)
+        nursery.start_soon(desk.lifetimes.task_for, link)
     assert crowd is not None
     assert (crowd.inside, crowd.unregistered) == (0, 0)
     assert link.fd == -1, "it is closed"

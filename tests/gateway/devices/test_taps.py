@@ -32,7 +32,7 @@ async def taken(reader: TapReader, count: int) -> list[TapLine]:
 async def test_a_slow_reader_is_told_how_much_it_missed(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    monkeypatch.setattr(module, "MAX_WAITING", 3)
+    monkeypatch.setattr(module, "MAX_LINES", 3)
     reader = TapReader()
     for number in range(10):
         reader.put({"n": number})
@@ -44,7 +44,7 @@ async def test_a_slow_reader_is_told_how_much_it_missed(
 async def test_what_was_missed_is_told_before_what_follows(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    monkeypatch.setattr(module, "MAX_WAITING", 3)
+    monkeypatch.setattr(module, "MAX_LINES", 3)
     reader = TapReader()
     async with aclosing(reader.lines()) as lines:
         for number in range(5):
