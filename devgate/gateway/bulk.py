@@ -28,7 +28,7 @@ log = logging.getLogger("devgate.bulk")
 State = Literal["waiting", "running", "cancelling", "ended", "cancelled", "broken"]
 
 
-class Result(NamedTuple):
+class MachineResult(NamedTuple):
     """The result of one machine."""
 
     status: str
@@ -49,7 +49,7 @@ class Job:
     asked_at: float = field(default_factory=time)  # wall clock
     ended_at: float | None = None
     state: State = "waiting"
-    results: dict[Imei, Result] = field(default_factory=dict)
+    results: dict[Imei, MachineResult] = field(default_factory=dict)
     outcomes: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -57,7 +57,7 @@ class Job:
         """Whether nothing more will happen."""
         return self.state in ("ended", "cancelled", "broken")
 
-    def note(self, imei: Imei, result: Result) -> None:
+    def note(self, imei: Imei, result: MachineResult) -> None:
         """Add the result of one machine."""
         self.results[imei] = result
         self.outcomes[result.outcome] += 1

@@ -36,7 +36,7 @@ class Parts:
 class Filled(NamedTuple):
     """What this program still needs once it is the gateway."""
 
-    moved: list[devices.Moved]  # connections that are to be read
+    moved: list[devices.MovedConnection]  # connections that are to be read
     awaited: list[str]  # ids of commands for which callers of the old process wait
     # Devices whose connections were not handed over, and whether they were announced as online.
     not_moved: list[tuple[str, bool]]

@@ -51,7 +51,7 @@ class Successor:
         self.calm = trio.Event()
         self._channel = Channel(sock)
         self._former: Former
-        self._moved: list[devices.Moved] = []
+        self._moved: list[devices.MovedConnection] = []
         self._awaited: list[str] = []
         self._not_moved: list[tuple[str, bool]] = []
         self._post: Callable[[Sequence[Row]], object]

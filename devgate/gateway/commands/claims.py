@@ -50,7 +50,7 @@ class Sent(Generic[C]):
     seen: float | None = None  # when it was seen that its bytes had been acknowledged
     lost: bool = False  # its connection ended, and they had not been
     heard: float = 0.0  # when bytes were last read from its connection, once that has ended
-    # The longest time from a later connection's registration to bytes that were read there.
+    # The longest time between the registration on a later connection and bytes from there.
     later: float = 0.0
 
     def look(self, now: float) -> None:
@@ -83,15 +83,15 @@ class Sent(Generic[C]):
 
 
 @dataclass(slots=True, eq=False)
-class Held:
-    """A result that waits for those of the rest of its group."""
+class HeldResult:
+    """A held result: it waits for the other results of its group."""
 
     status: str
     at: float
     link: DeviceLink | None  # where it came, as long as that connection lasts
     mark: Mark | None = None  # behind our acknowledgement; None: nothing is known
     ack_sent: bool = False  # whether our acknowledgement was sent
-    # Its connection ended before the device had our acknowledgement: it may send it again.
+    # Its connection ended before the device had our acknowledgement: the result may come again.
     may_repeat: bool = False
 
     def disconnected(self, link: DeviceLink) -> None:
@@ -108,18 +108,18 @@ class Group(Generic[C]):
     """Commands of one kind whose answers cannot be told apart, in the order of sending."""
 
     members: list[Sent[C]]
-    held: list[Held] = field(default_factory=list)
+    held: list[HeldResult] = field(default_factory=list)
     # Since when they are ambiguous: the newest one timed out, and answers were missing.
     since: float | None = None
 
-    def pairs(self) -> list[tuple[Sent[C], Held]]:
+    def pairs(self) -> list[tuple[Sent[C], HeldResult]]:
         """Which result belongs to which command. One that may not have arrived claims last."""
         return list(
             zip(sorted(self.members, key=lambda entry: entry.lost), self.held, strict=True)
         )
 
 
-Settled = list[tuple[Sent[C], Held]]
+Settled = list[tuple[Sent[C], HeldResult]]
 """Commands with their results. Without any: the result is known already."""
 
 
@@ -181,7 +181,7 @@ class Claims(Generic[C]):
         now: float,
         late_window: float,
         link: DeviceLink | None = None,
-    ) -> Settled[C] | Held | None:
+    ) -> Settled[C] | HeldResult | None:
         """A result has come. Returns what it settles, or that it is held and must be put on
         disk; None if nothing claims it."""
         self.forget(now, late_window)
@@ -192,16 +192,16 @@ class Claims(Generic[C]):
         if entry is None:
             return None
         self.open.remove(entry)
-        return [(entry, Held(status, now, link))]
+        return [(entry, HeldResult(status, now, link))]
 
     def _of_group(
         self, kind: str, group: Group[C], status: str, now: float, link: DeviceLink | None
-    ) -> Settled[C] | Held:
+    ) -> Settled[C] | HeldResult:
         for held in group.held:
             if held.may_repeat and held.status == status:
                 held.link, held.ack_sent, held.may_repeat = link, False, False
                 return held
-        held = Held(status, now, link)
+        held = HeldResult(status, now, link)
         group.held.append(held)
         if len(group.held) < len(group.members):
             return held
@@ -249,19 +249,19 @@ class Claims(Generic[C]):
 
     def withdraw(self, known: Callable[[C], bool]) -> Settled[C]:
         """The outcome of a 408 is known from elsewhere. Returns what results that are held mean
-        now: those of the rest of its group may be complete."""
+        now: the results of the other commands of its group may be complete."""
         self.open[:] = [entry for entry in self.open if not known(entry.command)]
         settled: Settled[C] = []
         for kind, group in list(self.groups.items()):
-            rest = [entry for entry in group.members if not known(entry.command)]
-            if len(rest) == len(group.members):
+            remaining = [entry for entry in group.members if not known(entry.command)]
+            if len(remaining) == len(group.members):
                 continue
-            group.members = rest
-            if not rest or (len(rest) == 1 and not group.held):
+            group.members = remaining
+            if not remaining or (len(remaining) == 1 and not group.held):
                 del self.groups[kind]
-            elif group.since is None and len(group.held) == len(rest):
+            elif group.since is None and len(group.held) == len(remaining):
                 del self.groups[kind]
-                self.open[:] = [entry for entry in self.open if entry not in rest]
+                self.open[:] = [entry for entry in self.open if entry not in remaining]
                 settled += group.pairs()
         return settled
 

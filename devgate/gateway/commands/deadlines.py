@@ -15,14 +15,14 @@ from devgate.alarm import Alarm
 from devgate.gateway.command import Command
 
 COMMANDS_A_TURN = 64  # judged before other tasks have their turn: some milliseconds
-RETRY_SECONDS = 0.5  # until one that could not be judged is judged again
+RETRY_SECONDS = 0.5  # until a command that could not be judged is judged again
 MIN_PRUNED_ENTRIES = 1024  # a shorter heap is not searched for entries that are over
 
 log = logging.getLogger("devgate.commands")
 
 
 class Deadlines:
-    """The `until` of commands that wait or are on their way: trio's clock.
+    """The `until` of commands that wait or are in flight: trio's clock.
 
     An entry whose command has ended, or has another deadline now, is skipped when it is due. Once
     there may be more such entries than others, all of them are removed together. So thousands of
@@ -53,7 +53,7 @@ class Deadlines:
         return heap[0][0] if heap else math.inf
 
     def due(self, now: float) -> list[Command]:
-        """Take out those whose time has come, the earliest first."""
+        """Remove and return those that are due, the earliest first."""
         found = []
         while self.next() <= now:
             found.append(heappop(self._heap)[2])
@@ -82,7 +82,7 @@ class Deadlines:
                 try:
                     judge(command, now)
                 except Exception:
-                    # It stays without an outcome for now: all others must get theirs.
+                    # It has no outcome for now. All other commands must get theirs.
                     log.exception("deadline could not be judged command=%s", command.id)
                     failed.append(command)
                 # A network that is gone ends all commands at once.

@@ -50,7 +50,8 @@ class DeviceCommands:
         self.imei = imei
         self.waiting = Waiting()
         self.claims: Claims[Command] = Claims()
-        self.current: Command | None = None  # between being taken and its outcome on disk
+        # The command between leaving the queue and its outcome on disk.
+        self.current: Command | None = None
         self.claim: Sent[Command] | None = None  # the current one's, from its first byte on
         # A start in flight while a stop goes out: results are held for it (protocol.md section 4).
         # It stays here until its outcome is on disk.

@@ -15,7 +15,7 @@ from devgate.gateway.commands.settling import Settler
 from devgate.model import Imei
 from devgate.pauses import Pauses
 
-PRUNE_SECONDS = 60.0  # seconds between two looks for devices whose last claim has lapsed
+PRUNE_SECONDS = 60.0  # between two searches for devices whose last claim has lapsed
 
 
 class Dispatcher(Settler):
@@ -41,11 +41,11 @@ class Dispatcher(Settler):
         watch = partial(self._deadlines.watch, self._judge, PRUNE_SECONDS, self._prune, caught_up)
         try:
             async with self._outcomes.patient():
-                self._take_turns()
+                self._begin_waiting()
                 task_status.started()
                 await (pauses or Pauses()).run(watch)
         finally:
-            # Also if the gateway is stopped at once: what was sent has an outcome on disk.
+            # Also if the gateway stops at once, commands that were sent get an outcome on disk.
             self._closed = True
             self.give_up()
         raise AssertionError("it watches for ever")
@@ -58,9 +58,9 @@ class Dispatcher(Settler):
         """After hold(): begin waiting commands again."""
         for command in self.live.values():
             self._deadlines.add(command)  # a pause may have come between taking and judging one
-        self._take_turns()
+        self._begin_waiting()
 
-    def _take_turns(self) -> None:
+    def _begin_waiting(self) -> None:
         self._serving = True
         for device in list(self._devices.values()):
             self._next(device)
@@ -79,11 +79,11 @@ class Dispatcher(Settler):
         await self._outcomes.write_rates()
 
     def devices(self) -> list[DeviceCommands]:
-        """Those that have commands, or had some recently."""
+        """The devices that have commands, or had some recently."""
         return list(self._devices.values())
 
-    def take(self, device: DeviceCommands) -> None:
-        """Have the commands of a device, which another program had, before serve()."""
+    def inherit(self, device: DeviceCommands) -> None:
+        """Before serve(): this device's commands come from the program that had them until now."""
         self._devices[device.imei] = device
         for command in (*device.waiting, *(c.command for c in _under_way(device))):
             self.live[command.id] = command

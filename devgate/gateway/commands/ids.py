@@ -1,4 +1,4 @@
-"""Ids of commands: ULIDs in the order in which they were made, whatever the clock does."""
+"""Ids of commands: ULIDs whose order is that of their making, even if the clock goes back."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from secrets import randbits
 from devgate.gateway.clock import time
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's: no I, L, O, U
-PAIRS = tuple(a + b for a in ALPHABET for b in ALPHABET)  # ten bits each
-VALUES = {character: value for value, character in enumerate(ALPHABET)}
-LENGTH = 26
+LETTER_PAIRS = tuple(a + b for a in ALPHABET for b in ALPHABET)  # ten bits each
+VALUE_OF = {character: value for value, character in enumerate(ALPHABET)}
+ID_LENGTH = 26
 RANDOM_BITS = 80  # and 48 of the time
-# Of the random part of a new millisecond: the rest leaves room to count up.
+# Random bits in the first id of a millisecond. One bit less than there is room for, to count up.
 FRESH_BITS = RANDOM_BITS - 1
 SHIFTS = tuple(range(120, -1, -10))
 
@@ -42,16 +42,16 @@ class Ids:
         else:
             number = self.last + 1
         self.last = number
-        return "".join([PAIRS[number >> shift & 1023] for shift in SHIFTS])
+        return "".join([LETTER_PAIRS[number >> shift & 1023] for shift in SHIFTS])
 
 
 def _number(id: str) -> int | None:
     """None: it is no ULID."""
-    if len(id) != LENGTH or id[0] > "7":
+    if len(id) != ID_LENGTH or id[0] > "7":
         return None
     number = 0
     for character in id:
-        if (value := VALUES.get(character)) is None:
+        if (value := VALUE_OF.get(character)) is None:
             return None
         number = number << 5 | value
     return number

@@ -10,11 +10,11 @@ from devgate.gateway.background import Background
 from devgate.gateway.storage import Records
 from devgate.store import history
 
-PAGE = 2000  # keys that are read at once; noting them takes about two milliseconds
-BITS = 16  # of the filter for each key; a key that is new passes for a known one in 400
-PROBES = 4  # of these bits each key sets: with BITS it is the usual bargain
-MIN_BITS = 1 << 23  # bits: a megabyte, for half a million keys
-PLACES = struct.Struct(f"<{PROBES}Q")
+PAGE_KEYS = 2000  # that one read returns; to note them takes about two milliseconds
+BITS_A_KEY = 16  # of the filter: one new key in 400 seems to be spent
+PROBES = 4  # bits that each key sets: a usual choice for BITS_A_KEY
+MIN_BITS = 1 << 23  # a megabyte, for half a million keys
+PLACES_FORMAT = struct.Struct(f"<{PROBES}Q")
 
 log = logging.getLogger("devgate.commands")
 
@@ -22,10 +22,10 @@ log = logging.getLogger("devgate.commands")
 class Keys:
     """A Bloom filter over all spent keys, the database's and those of this run.
 
-    It never calls a spent key new. That a new one passes for spent costs its caller a look into
-    the database, as do all keys until those that are there have been read: that is done beside
-    the service. What is spent from here on is noted before it is on disk, and nobody else
-    spends keys in this database: the gateway has claimed it.
+    It never says that a spent key is new. If a new key seems to be spent, it is looked up in the
+    database. So are all keys until the keys in the database have been read, which is done beside
+    the service. A key is noted here before it is on disk, and no other program spends keys in this
+    database, because the gateway owns it.
     """
 
     def __init__(self, records: Records, background: Background | None = None) -> None:
@@ -64,18 +64,18 @@ class Keys:
         log.info("keys known count=%s bytes=%s", self._count, len(self._bits))
 
     async def _load(self) -> None:
-        """Go on from the page that was read last."""
-        while found := await self._records.read(history.keys_after, self._after, PAGE):
+        """Read the next pages, from the last one on."""
+        while found := await self._records.read(history.keys_after, self._after, PAGE_KEYS):
             for key in found:
                 self.spend(key)
             self._count, self._after = self._count + len(found), found[-1]
 
     def _make(self, count: int) -> None:
-        """Room for twice as many, and for half a million at least."""
-        size = max(MIN_BITS, 1 << (2 * count * BITS - 1).bit_length()) if count else MIN_BITS
+        """Make room for twice as many keys, and for at least half a million."""
+        size = max(MIN_BITS, 1 << (2 * count * BITS_A_KEY - 1).bit_length()) if count else MIN_BITS
         self._bits, self._mask = bytearray(size // 8), size - 1
 
 
 def _places(key: str) -> tuple[int, ...]:
     digest = blake2b(key.encode(), digest_size=8 * PROBES).digest()
-    return PLACES.unpack(digest)
+    return PLACES_FORMAT.unpack(digest)

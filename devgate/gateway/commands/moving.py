@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from devgate.gateway.command import COLUMNS, Command
-from devgate.gateway.commands.claims import Group, Held, Sent
+from devgate.gateway.commands.claims import Group, HeldResult, Sent
 from devgate.gateway.commands.device_commands import CommandLink, DeviceCommands
 from devgate.gateway.commands.dispatcher import Dispatcher
 from devgate.model import Imei
 from devgate.net.link import Mark
 
-# Which connections are handed over, too. The others end with the gateway that has them.
+# Whether a connection is handed over, too. The others end with the gateway that has them.
 Moves = Callable[[object], bool]
 # A mark of the connection that was handed over, at the place that it had.
 Remark = Callable[[CommandLink, int], Mark]
@@ -26,7 +26,7 @@ Packed = dict[str, Any]
 
 
 def pack_commands(dispatcher: Dispatcher) -> Iterator[Packed]:
-    """All that the devices' commands refer to. Nothing is to be under way in the journal."""
+    """All commands that the devices' rows refer to. Nothing may wait for the journal."""
     for command in _known(dispatcher.devices()).values():
         yield {**command.row(), "until": command.until}
 
@@ -84,7 +84,7 @@ def _entry(entry: Sent[Command], moves: Moves, now: float) -> Packed:
     here, lost, heard = False, entry.lost, entry.heard
     if entry.link is not None:
         here = moves(entry.link)
-        if not here:  # its connection ends with this process: as Sent.disconnected()
+        if not here:  # its connection ends with this process, as in Sent.disconnected()
             lost, heard = entry.mark is not None and entry.seen is None, entry.link.heard
     return {
         "command": entry.command.id,
@@ -102,9 +102,9 @@ def _entry(entry: Sent[Command], moves: Moves, now: float) -> Packed:
     }
 
 
-def _held(held: Held, moves: Moves) -> Packed:
+def _held(held: HeldResult, moves: Moves) -> Packed:
     here, repeat = held.link is not None and moves(held.link), held.may_repeat
-    if held.link is not None and not here:  # as Held.disconnected()
+    if held.link is not None and not here:  # as HeldResult.disconnected()
         repeat = not held.ack_sent or (held.mark is not None and not held.mark.acknowledged())
     return {
         "status": held.status,
@@ -165,7 +165,7 @@ class UnpackedCommands:
                 setattr(device, name, entries[packed[name]])
         if packed["current"] is not None:
             device.current = self.commands[packed["current"]]
-        self._dispatcher.take(device)
+        self._dispatcher.inherit(device)
 
     def _entry(self, packed: Mapping[str, Any], link: CommandLink | None) -> Sent[Command]:
         here = packed["here"] and link is not None
@@ -184,9 +184,9 @@ class UnpackedCommands:
             packed["later"],
         )
 
-    def _held(self, packed: Mapping[str, Any], link: CommandLink | None) -> Held:
+    def _held(self, packed: Mapping[str, Any], link: CommandLink | None) -> HeldResult:
         here = packed["here"] and link is not None
-        return Held(
+        return HeldResult(
             packed["status"],
             packed["at"] + self._shift,
             link if here else None,

@@ -18,7 +18,7 @@ from devgate.gateway.details import ambiguous, ended, name_of, settled_late
 from devgate.gateway.storage import Records
 from devgate.model import Imei
 
-UNCERTAIN_SECONDS = 5.0  # that a caller waits to hear whether another node has its command
+UNCERTAIN_SECONDS = 5.0  # that a caller waits to know whether another node has its command
 
 log = logging.getLogger("devgate.commands")
 
@@ -115,10 +115,11 @@ class Outcomes:
             command.id, command.imei, command.type, status,
         )  # fmt: skip
         self._records.post_event(command, ended, now, on_disk, runs)
-        command.front = None  # it may stay in memory for hours, and rarely has another event
+        command.front = None  # the command may stay in memory for hours, with no more events
 
     def ambiguous(self, imei: Imei, commands: Sequence[Command]) -> None:
-        """They are 408s, and fewer answers came than commands. The last one is the newest.
+        """These commands are 408s, and fewer answers came than commands. The last one is the
+        newest.
 
         At a node one of them may be open again: another node had it, and had not ended it.
         """

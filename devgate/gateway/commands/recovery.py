@@ -26,7 +26,7 @@ log = logging.getLogger("devgate.recovery")
 
 
 async def recover(dispatcher: Dispatcher, running: Running, records: Records) -> bool:
-    """Give every command its honest state, before the first door opens. Returns whether some have
+    """Give every command its right state, before the first door opens. Returns whether some have
     ended by that.
 
     What was `sent` is unknown and may still be settled; it is never sent again. What
@@ -38,7 +38,7 @@ async def recover(dispatcher: Dispatcher, running: Running, records: Records) ->
     window = dispatcher.settings.late_window
     found = await records.read(history.unknown_since, now - window)
     unfinished = [Command.of(row) for row in await records.read(history.unfinished)]
-    # By a counter, and never by the clock: that may have gone back.
+    # In the order of a counter: the clock may have gone back.
     unknown = sorted(map(Command.of, found), key=sent_before)
     sent = sorted((one for one in unfinished if one.state == "sent"), key=sent_before)
     for command in unknown:
@@ -83,27 +83,29 @@ async def _restore(
 
 
 def ago(at: float, now: float) -> float:
-    """A time of the wall clock by trio's. One that is later than now is now: the clock went back,
-    and no window is prolonged by that."""
+    """A time of the wall clock as time of trio's clock. A time later than now counts as now: the
+    clock went back, and no window may get longer by that."""
     return trio.current_time() - max(0.0, now - at)
 
 
 def sent_before(command: Command) -> tuple[int, float, str]:
-    """Those that were sent before there was a counter come first, by their time."""
+    """The order of sending. Commands from before there was a counter come first, by their time."""
     return command.sequence or 0, command.sent_at or 0.0, command.id
 
 
 def _resume(command: Command, dispatcher: Dispatcher, records: Records, now: float) -> None:
-    left = None
+    remaining_seconds = None
     if command.expires_at is not None:
-        left = min(command.expires_at - now, command.expires_at - command.accepted_at)
+        remaining_seconds = min(command.expires_at - now, command.expires_at - command.accepted_at)
         if now < command.accepted_at:
-            left = 0.0  # the clock is wrong: nobody knows how much of its time has passed
+            remaining_seconds = (
+                0.0  # the clock is wrong: nobody knows how much of its time has passed
+            )
     if command.state == "sent":
         command.ends("408", now, STOPPED)
-    elif left is None:
+    elif remaining_seconds is None:
         command.ends("503", now, UNSENT)
-    elif left <= 0 or not dispatcher.push(command, left):
+    elif remaining_seconds <= 0 or not dispatcher.push(command, remaining_seconds):
         command.ends("410", now)
     else:
         log.info("command deferred command=%s imei=%s", command.id, command.imei)

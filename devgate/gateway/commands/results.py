@@ -1,4 +1,4 @@
-"""How long results are awaited, and what of them must survive a restart."""
+"""How long results are awaited, and what of them must be known after a restart."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from devgate.gateway.command import Command
-from devgate.gateway.commands.claims import Group, Held, Mark, Sent, Settled
+from devgate.gateway.commands.claims import Group, HeldResult, Mark, Sent, Settled
 from devgate.gateway.commands.device_commands import CommandLink, DeviceCommands
 from devgate.gateway.commands.outcomes import Outcomes
 from devgate.gateway.commands.slow import Slow
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Results:
-    """Works on the claims of one device's commands at a time. Nothing here awaits."""
+    """Changes the claims of devices' commands, one device at a time. Nothing here awaits."""
 
     def __init__(
         self,
@@ -42,9 +42,9 @@ class Results:
         self.late_window = settings.late_window
 
     def ack_timeout_of(self, imei: Imei) -> float:
-        """Seconds that are in force for the device."""
-        own = self._directory.ack_timeout(imei)
-        return self.ack_timeout if own is None else own
+        """The seconds that are in force for the device."""
+        seconds = self._directory.ack_timeout(imei)
+        return self.ack_timeout if seconds is None else seconds
 
     def sent(
         self,
@@ -67,13 +67,13 @@ class Results:
     def _patience(self, command: Command) -> float:
         return max(command.timeout or 0.0, self.ack_timeout_of(command.imei))
 
-    def late(self, entry: Sent[Command], held: Held) -> None:
-        """A result that settles a 408."""
+    def late(self, entry: Sent[Command], held: HeldResult) -> None:
+        """A result settles a 408."""
         self._outcomes.settle_late(entry.command, held.status)
         self.answered(entry, held)
 
-    def answered(self, entry: Sent[Command], held: Held) -> None:
-        """Notice devices that keep answering too late."""
+    def answered(self, entry: Sent[Command], held: HeldResult) -> None:
+        """A command has its result: note whether it was too late."""
         imei = entry.command.imei
         if entry.at > -math.inf:
             seconds, limit = held.at - entry.at, self.ack_timeout_of(imei)
@@ -145,7 +145,7 @@ class Results:
         members = [open_.get(id) or _closed(known[id], kind) for id in group]
         for entry in members:
             entry.lost = entry.command.id in last
-        held = [Held(status, now, None, ack_sent=True) for status in detail["held"]]
+        held = [HeldResult(status, now, None, ack_sent=True) for status in detail["held"]]
         restored = claims.groups[kind] = Group(members, held)
         if detail["ambiguous"]:
             restored.since = since

@@ -17,8 +17,8 @@ class Running:
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
         self._until: dict[Imei, float] = {}
-        # The end of a device's last confirmed start, which may have passed; without one, what is
-        # given besides.
+        # When a device's last confirmed start ends, which may have passed. The second argument is
+        # returned if there is none.
         self.end: Callable[[Imei, float], float] = self._until.get
 
     def load(self, until: dict[Imei, float]) -> None:
@@ -26,7 +26,7 @@ class Running:
         self._until.update(until)
 
     def all(self) -> dict[Imei, float]:
-        """As load() takes it."""
+        """All ends, as load() takes them."""
         return dict(self._until)
 
     def until(self, imei: Imei, now: float | None = None) -> float | None:
@@ -42,13 +42,13 @@ class Running:
         """The devices that run now, as far as is known."""
         return [imei for imei in list(self._until) if self.until(imei) is not None]
 
-    def few(self, most: int) -> list[Imei] | None:
-        """imeis(), unless there are more than that."""
+    def few(self, limit: int) -> list[Imei] | None:
+        """imeis(); None if there are more than `limit`."""
         found: list[Imei] = []
         for imei in list(self._until):
             if self.until(imei) is not None:
                 found.append(imei)
-                if len(found) > most:
+                if len(found) > limit:
                     return None
         return found
 

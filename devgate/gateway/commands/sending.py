@@ -79,7 +79,7 @@ class Sender:
         self._idle: trio.Event | None = None  # somebody waits until nothing is in flight
         self._serving = False  # set by the task of Dispatcher.serve
         self._closed = False  # set by the task that stops the gateway, or that of serve
-        self._gave_up = False  # likewise
+        self._gave_up = False  # set by the same tasks
 
     def number_above(self, *sequences: int) -> None:
         """Commands that are sent from now on have higher numbers than these."""

@@ -10,7 +10,7 @@ from typing import Any
 import trio
 
 from devgate.gateway.command import AMBIGUOUS, Command
-from devgate.gateway.commands.claims import Held, Sent, Settled
+from devgate.gateway.commands.claims import HeldResult, Sent, Settled
 from devgate.gateway.commands.device_commands import CommandLink, DeviceCommands
 from devgate.gateway.commands.sending import Sender
 from devgate.model import Imei
@@ -31,7 +31,7 @@ class Settler(Sender):
         found = claims.settle(kind, result.status, now, self.settings.late_window, link)
         if found is None:
             return False
-        if isinstance(found, Held):
+        if isinstance(found, HeldResult):
             self.results.note(device, kind)
             self._records.flush(partial(_acknowledge, found, result))
             self._next(device)  # a stop may go out meanwhile
@@ -39,7 +39,7 @@ class Settler(Sender):
         if device.noted or claims.groups:
             self.results.note(device, kind)
         if link is not None and found and found[0][0].link is link:
-            # Its connection need not count bytes any longer, unless for another command on it.
+            # Its connection stops counting bytes, unless another command on it needs them.
             mark = found[0][0].mark
             for entry in claims.open:
                 if entry.link is link:
@@ -97,17 +97,18 @@ class Settler(Sender):
         if (device := self._devices.get(imei)) is not None:
             self._credit(device, self.results.withdraw(device, id))
 
-    def awaited(self, most: int) -> list[Imei]:
+    def awaited(self, limit: int) -> list[Imei]:
         """Some of the devices whose answers are awaited; the next time others, if there are."""
-        some = list(islice(self._awaited, most))
-        if len(self._awaited) > most:
+        some = list(islice(self._awaited, limit))
+        if len(self._awaited) > limit:
             for imei in some:
                 del self._awaited[imei]
                 self._awaited[imei] = None
         return some
 
     def _judge(self, command: Command, now: float) -> None:
-        """It has timed out, unless something has happened to it meanwhile."""
+        """Its deadline has passed. End it, if it has not ended or got another deadline
+        meanwhile."""
         device = self._device(command.imei)
         self._overdue(device, now)
         if command.until <= now:
@@ -130,7 +131,7 @@ class Settler(Sender):
     def _answered(
         self, device: DeviceCommands, command: Command, status: str, message: str | None = None
     ) -> None:
-        """It has its outcome; its caller gets that once it is on disk."""
+        """Give the command its outcome. Its caller gets that once it is on disk."""
         if device.claim is None:
             self._awaited.pop(device.imei, None)
         self._outcomes.end(command, status, message, partial(self._flushed, device, command))
@@ -170,8 +171,8 @@ class Settler(Sender):
                 del self._devices[imei]
 
 
-def _acknowledge(held: Held, result: Result, on_disk: bool) -> None:
-    """A result that is held is on disk, or the database is away."""
+def _acknowledge(held: HeldResult, result: Result, on_disk: bool) -> None:
+    """Acknowledge a held result: it is on disk, or the database is away."""
     if held.link is not None and not held.ack_sent:
         link: CommandLink = held.link  # type: ignore[assignment]
         held.ack_sent, held.mark = link.transmit_marked(encode("200", result.said, result.command))

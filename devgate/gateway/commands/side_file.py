@@ -1,4 +1,4 @@
-"""Outcomes of an earlier run: out of its side file, into the records of their commands."""
+"""Outcomes of an earlier run: read from its side file, and written to the records."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from devgate.store.batch import Row
 from devgate.store.late import Late
 from devgate.store.ownership import Owner
 
-ANSWERS = ("200", "201", "202")  # what a device has said
+ANSWERS = ("200", "201", "202")  # statuses that a device has sent
 
 log = logging.getLogger("devgate.recovery")
 
 
 class LateOutcomes:
-    """Brings them in. One counts only for a command that is `sent` or 408 on record."""
+    """Imports them. One counts only for a command that is `sent` or 408 on record."""
 
     def __init__(
         self, records: Records, running: Running, live: Mapping[str, Command],
@@ -35,14 +35,14 @@ class LateOutcomes:
     ) -> None:  # fmt: skip
         self._records = records
         self._running = running
-        self._live = live  # commands that have not ended in this run: theirs is this run's word
+        self._live = live  # commands that have not ended: their outcome is this run's to write
         self._owner = owner  # None: a database that nobody owns has no side file
         self._file = file
         self._withdraw = withdraw  # called with a command that no result may settle any more
 
     def write(self, rows: Sequence[Row]) -> None:
-        """What is not in the database when the process ends goes beside it, on disk when this
-        returns. It blocks: nothing else is to be done any more."""
+        """Write the side file: rows that are not in the database when the process ends. They are
+        on disk when this returns. It blocks, because nothing else is to be done any more."""
         if self._owner is None:
             return
         try:
@@ -57,8 +57,8 @@ class LateOutcomes:
                 log.warning("outcomes written beside the database n=%s file=%s", count, self._file)
 
     async def import_file(self) -> None:
-        """Import the side file if there is one. It is gone then, or set aside if some of it did
-        not count."""
+        """Import the side file if there is one. It is deleted then, or renamed if some of its
+        outcomes did not count."""
         if self._owner is None:
             return
         try:
@@ -68,30 +68,34 @@ class LateOutcomes:
         except (OSError, ValueError) as err:
             log.error("the outcomes of an earlier run cannot be read error=%s", err)
             return
-        rest = await self.import_lines(lines)
+        rejected = await self.import_lines(lines)
         if not await self._records.flushed():
-            return  # it stays; what is on disk by then does no harm the next time
-        if rest:
+            return  # the file stays: to import an outcome twice changes nothing
+        if rejected:
             aside = await trio.to_thread.run_sync(late.set_aside, self._file)
-            log.error("outcomes are left over lines=%s file=%s", len(rest), aside)
+            log.error("outcomes are left over lines=%s file=%s", len(rejected), aside)
         else:
             await trio.to_thread.run_sync(self._file.unlink)
 
     async def import_lines(self, lines: Sequence[Late]) -> list[str]:
-        """Returns what did not count, each with a reason."""
-        rest = []
+        """Import these outcomes. Returns those that did not count, each with a reason."""
+        rejected = []
         for line in lines:
             if (why := await self._one(line)) is not None:
-                rest.append(f"{line.command['id']} {line.command['status']}: {why}")
+                rejected.append(f"{line.command['id']} {line.command['status']}: {why}")
                 log.error(
                     "outcome of an earlier run does not count command=%s status=%s reason=%s",
                     line.command["id"], line.command["status"], why,
                 )  # fmt: skip
-        log.info("outcomes of an earlier run taken=%s left=%s", len(lines) - len(rest), len(rest))
-        return rest
+        log.info(
+            "outcomes of an earlier run taken=%s left=%s",
+            len(lines) - len(rejected),
+            len(rejected),
+        )
+        return rejected
 
     async def _one(self, line: Late) -> str | None:
-        """Why it does not count."""
+        """Import one outcome. Returns why it does not count; None if it does."""
         id, status = line.command["id"], line.command["status"]
         if self._owner is None or line.database != self._owner.database:
             return f"it belongs to the database {line.database}"

@@ -12,38 +12,40 @@ from devgate.gateway.details import name_of
 from devgate.gateway.storage import Records
 from devgate.model import Imei
 
-LATE_ANSWERS = 3  # in a row: then the device is slow
-MAX_DEVICES = (
-    10_000  # that are remembered; of more, those that were late longest ago are forgotten
-)
-REPORT_SECONDS = 86400.0  # seconds between two events about one device
+LATE_ANSWERS = 3  # in succession: then the device is slow
+# Devices that are remembered. The one that was late longest ago is forgotten first.
+MAX_DEVICES = 10_000
+REPORT_SECONDS = 86400.0  # between two events about one device
 
 log = logging.getLogger("devgate.devices")
 
 
-class Late(NamedTuple):
+class LateAnswers(NamedTuple):
     """How late a device's last answers came."""
 
-    answers: int  # in a row that came later than `ack_timeout`
+    answers: int  # in succession that came later than `ack_timeout`
     seconds: float  # the last one, from sending to the result
     ack_timeout: float
     reported_at: float  # when an event reported it: trio's clock
 
 
 class Slow:
-    """Remembers late answers until the next one is in time. Tells of each device once a day."""
+    """Remembers late answers until the next one is in time. Writes one event a day for a
+    device."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
-        self.remembers: dict[Imei, Late] = {}  # empty where answered() in time changes nothing
+        self.remembers: dict[
+            Imei, LateAnswers
+        ] = {}  # empty where answered() in time changes nothing
 
-    def get(self, imei: Imei) -> Late | None:
+    def get(self, imei: Imei) -> LateAnswers | None:
         """How slow the device is; None if it is not known to be slow."""
         late = self.remembers.get(imei)
         return late if late is not None and late.answers >= LATE_ANSWERS else None
 
     def answered(self, imei: Imei, seconds: float, ack_timeout: float) -> None:
-        """A command has its result, so long after it was sent."""
+        """A command has its result: `seconds` after it was sent."""
         before = self.remembers.pop(imei, None) if self.remembers else None
         if seconds <= ack_timeout:
             if before is not None and before.reported_at > -math.inf:
@@ -59,9 +61,9 @@ class Slow:
                 imei, name_of(self._records.called(imei)), shown, ack_timeout,
             )  # fmt: skip
             self._records.event("device.slow", imei, seconds=shown, ack_timeout=ack_timeout)
-        self._remember(imei, Late(count + 1, seconds, ack_timeout, reported_at))
+        self._remember(imei, LateAnswers(count + 1, seconds, ack_timeout, reported_at))
 
-    def _remember(self, imei: Imei, late: Late) -> None:
+    def _remember(self, imei: Imei, late: LateAnswers) -> None:
         while len(self.remembers) >= MAX_DEVICES:
             del self.remembers[next(iter(self.remembers))]
         self.remembers[imei] = late

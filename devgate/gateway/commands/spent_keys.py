@@ -1,4 +1,4 @@
-"""The keys that were spent in this run, exactly: a database that lost rows does not know them."""
+"""The keys that were spent in this run: a database that has lost rows does not have them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from devgate.errors import Unknown
 from devgate.gateway.command import Command
 
 MAX_AGE_SECONDS = 3600.0
-MAX_COMMANDS = 50_000  # with their outcomes, about 50 MB; of older ones the key alone is known
+MAX_COMMANDS = 50_000  # with their outcomes, about 50 MB; of older ones only the key is known
 MAX_KEYS = 500_000
 
 

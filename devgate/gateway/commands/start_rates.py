@@ -1,8 +1,8 @@
 """How the starts of each device went, for lists such as "failing more than 5 %".
 
-The commits that a start waits for do not write it: its rows lie as far apart as the devices do,
-and a commit would have a page more for each. They are added up here, and written in the order of
-the devices. A gateway that is killed loses what it has not written: FLUSH_SECONDS of counts.
+These counts are not written in the commits that starts wait for. Their rows lie as far apart as
+the devices, so each commit would write one more page. They are added up here and written in the
+order of the devices. A gateway that is killed loses at most FLUSH_SECONDS of counts.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from devgate.store import starts
 from devgate.store.starts import KEPT, Starts
 
 FLUSH_SECONDS = 10.0
-SLICE = 200  # devices in a transaction: about two milliseconds
-STEP_SECONDS = 0.02  # between two of them: commits with starts come in between
-MAX_DEVICES = 20_000  # that wait; starts of others are not counted until these are written
-LAST_SECONDS = 5.0  # for the last of them, when the gateway stops
+DEVICES_A_COMMIT = 200  # about two milliseconds
+PAUSE_SECONDS = 0.02  # between two of these commits: those of starts come in between
+MAX_DEVICES = 20_000  # that wait; other devices are not counted until these are written
+LAST_FLUSH_SECONDS = 5.0  # for the last commits, when the gateway stops
 
-COUNTED = frozenset({"200", "201", "202", "408"})  # outcomes of what was sent
+COUNTED_STATUSES = frozenset({"200", "201", "202", "408"})  # outcomes of what was sent
 
 
 def together(first: Starts, later: Starts) -> Starts:
-    """What some starts of a device and later ones of it add to its row."""
+    """The sum of some starts of a device and of later ones, as its row has it."""
     imei, weight, asked, failed, hour = later
     return Starts(
         imei,
@@ -51,7 +51,7 @@ class StartRates:
 
     def note(self, command: Command) -> None:
         """A command has ended."""
-        if command.type == "start" and command.status in COUNTED:
+        if command.type == "start" and command.status in COUNTED_STATUSES:
             done = command.status == "200"
             hour = int((command.ended_at or 0) // 3600) if done else 0
             self._add(command.imei, Starts(command.imei, KEPT, 1.0, 0.0 if done else 1.0, hour))
@@ -71,8 +71,8 @@ class StartRates:
             self._any.set()
 
     async def run(self) -> None:
-        """Write what waits, until it is cancelled; then it writes the rest."""
-        with suppress(StoreError):  # it is known then that the database is away
+        """Write what waits every FLUSH_SECONDS. When it is cancelled, it writes what is left."""
+        with suppress(StoreError):  # the writer reports that the database is away
             await self._records.change(starts.mend)
         try:
             while True:
@@ -80,18 +80,18 @@ class StartRates:
                 await trio.sleep(FLUSH_SECONDS)
                 await self.flush()
         finally:
-            with trio.move_on_after(LAST_SECONDS, shield=True):
+            with trio.move_on_after(LAST_FLUSH_SECONDS, shield=True):
                 await self.flush(0.0)
 
-    async def flush(self, step: float = STEP_SECONDS) -> None:
-        """Write what waits, behind what is being written. What the database does not take now
-        waits on. `step`: seconds between two transactions, in which starts are committed; 0 for
-        a process that ends, which takes none."""
+    async def flush(self, step: float = PAUSE_SECONDS) -> None:
+        """Write what waits, after what is being written. What cannot be written now goes on
+        waiting. `step`: seconds between two commits, in which starts are committed; 0 for a
+        process that ends, which starts nothing."""
         async with self._writing:
             self._any = trio.Event()
             imeis = sorted(self._waiting)
-            for at in range(0, len(imeis), SLICE):
-                rows = [self._waiting.pop(imei) for imei in imeis[at : at + SLICE]]
+            for at in range(0, len(imeis), DEVICES_A_COMMIT):
+                rows = [self._waiting.pop(imei) for imei in imeis[at : at + DEVICES_A_COMMIT]]
                 try:
                     await self._records.change(starts.count, rows)
                 except BaseException as err:

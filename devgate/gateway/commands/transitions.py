@@ -23,7 +23,7 @@ class Place(StrEnum):
     UNSENT = "unsent"  # it ended, and nothing was sent
     ANSWERED = "answered"  # it ended with the device's own status
     UNKNOWN = "unknown"  # it ended as 408
-    AMBIGUOUS = "ambiguous"  # likewise, and `ambiguous`
+    AMBIGUOUS = "ambiguous"  # it ended as 408, and is `ambiguous`
     RESOLVED = "resolved"  # it ended as 408, and a person has given a verdict
     LATE = "late"  # the device's own status came after the 408
 

@@ -7,9 +7,9 @@ from devgate.gateway.command import Command
 
 class Waiting(list[Command]):
     """Stops first, then starts, each in the order in which they came: the next one to be sent is
-    the first. Short, and mostly empty: there is one for each device that was started recently.
+    the first. It is short and usually empty: each device that was started recently has one.
 
-    A start may be added by `append`, and the next one taken by `pop(0)`.
+    A start may be added by `append`, and the next one removed by `pop(0)`.
     """
 
     __slots__ = ()
@@ -22,26 +22,26 @@ class Waiting(list[Command]):
             self.append(command)
 
     def push_back(self, command: Command) -> None:
-        """The one that was taken last did not go out: it is the next of its type again."""
+        """The command that was removed last was not sent: it is the next of its type again."""
         self.insert(0 if command.type == "stop" else self._stops(), command)
 
     def withdraw(self, command: Command) -> bool:
-        """Take it out. False if it does not wait here."""
+        """Remove it. False if it does not wait here."""
         if command not in self:
             return False
         self.remove(command)
         return True
 
     def overdue(self, now: float) -> list[Command]:
-        """Take out those whose deadline has passed: they are never sent."""
+        """Remove and return those whose deadline has passed: they are never sent."""
         return self._out([c for c in self if c.until <= now])
 
     def undeferred(self) -> list[Command]:
-        """Take out those that do not wait for a device to come back."""
+        """Remove and return those that do not wait for a device to connect."""
         return self._out([c for c in self if not c.deferred])
 
     def starts(self) -> list[Command]:
-        """Take out all starts."""
+        """Remove and return all starts."""
         return self._out([c for c in self if c.type == "start"])
 
     def _stops(self) -> int:

@@ -18,7 +18,7 @@ from devgate.gateway.devices.parked_task import MakeTask, as_object
 from devgate.gateway.devices.presence import Presence
 from devgate.gateway.devices.rounds import Rounds
 from devgate.gateway.devices.taps import Seen, Tap, Taps, because
-from devgate.gateway.devices.unknown import Unknown
+from devgate.gateway.devices.unknown import UnknownDevices
 from devgate.gateway.devices.unregistered import MAX_BYTES, MAX_REFUSED, Holds, Unregistered
 from devgate.gateway.devices.watch import TAIL_IS_DUE, Watch
 from devgate.gateway.known.directory import Directory
@@ -67,7 +67,7 @@ class Desk:
         self._quick_counts = self.counts.quick
         # Changed by connections' tasks, the desk's, the sweep, and the acceptor (make_room()).
         self.unregistered = Unregistered(
-            refusals or Refusals(), Unknown(records), Attempts(records), holds
+            refusals or Refusals(), UnknownDevices(records), Attempts(records), holds
         )
         self._effects = Effects(presence, dispatcher, records, self.taps, self.unregistered)
         self._directory = directory

@@ -96,7 +96,7 @@ def pack(desk: Desk, presence: Presence, links: Iterable[Link]) -> Iterator[tupl
         )  # fmt: skip
 
 
-class Moved(Connection):
+class MovedConnection(Connection):
     """A connection that the desk has already when its task begins."""
 
     __slots__ = ()
@@ -121,7 +121,9 @@ class UnpackedConnections:
         shift: float,
     ) -> None:
         """`shift` is added to times."""
-        self.connections: dict[int, Moved] = {}  # by their places: the order of their arrival
+        self.connections: dict[
+            int, MovedConnection
+        ] = {}  # by their places: the order of their arrival
         self._places = -1
         self._desk = desk
         self._presence = presence
@@ -130,9 +132,9 @@ class UnpackedConnections:
         self._max_unsent = max_unsent
         self._shift = shift
         # Connections whose tails wait, and since when.
-        self._tails: list[tuple[float, Moved]] = []
-        self._grace: list[tuple[float, Moved]] = []
-        self._delayed: list[tuple[float, Moved, list[Event]]] = []
+        self._tails: list[tuple[float, MovedConnection]] = []
+        self._grace: list[tuple[float, MovedConnection]] = []
+        self._delayed: list[tuple[float, MovedConnection, list[Event]]] = []
 
     def again(self, place: int, row: Row) -> None:
         """A connection that was put here has changed: replace it by this row."""
@@ -146,7 +148,7 @@ class UnpackedConnections:
         fd, former.link.fd = former.link.fd, -1
         os.close(fd)
 
-    def _forget(self, place: int) -> Moved:
+    def _forget(self, place: int) -> MovedConnection:
         """Remove a connection that was put here. Its device has registered."""
         former = self.connections.pop(place)
         imei, crowd = former.session.imei, former.link.crowd
@@ -169,7 +171,7 @@ class UnpackedConnections:
                 link.inbound.go_on(more["header"].encode("latin-1"))
         else:
             link = Link(fd, address, crowd, max_unsent=self._max_unsent, registered=registered)
-        connection = Moved(link, self._desk.lifetimes, connected + self._shift)
+        connection = MovedConnection(link, self._desk.lifetimes, connected + self._shift)
         connection.heard = heard + self._shift
         connection.registered_at = registered_at
         connection.generation = generation
@@ -186,7 +188,7 @@ class UnpackedConnections:
         self._places += place is None
         self.connections[self._places if place is None else place] = connection
 
-    def _more(self, connection: Moved, more: Mapping[str, Any]) -> None:
+    def _more(self, connection: MovedConnection, more: Mapping[str, Any]) -> None:
         shift, link = self._shift, connection.link
         if "decoder" in more:
             before, reported = more["decoder"]

@@ -20,7 +20,7 @@ class _Attempted:
     quiet_until: float = 0.0
 
 
-class Unknown:
+class UnknownDevices:
     """Writes `device.unknown`: at most one an hour for an IMEI, and MAX_EVENTS an hour in all."""
 
     def __init__(self, records: Records) -> None:

@@ -11,7 +11,7 @@ from typing import Protocol
 from devgate.gateway.devices.attempts import Attempts
 from devgate.gateway.devices.connection import Connection
 from devgate.gateway.devices.tails import Tails
-from devgate.gateway.devices.unknown import Unknown
+from devgate.gateway.devices.unknown import UnknownDevices
 from devgate.gateway.refusals import Refusals
 from devgate.net.addresses import host_of, network_of
 from devgate.net.limits import Crowd
@@ -60,7 +60,7 @@ class Unregistered:
     def __init__(
         self,
         refusals: Refusals,
-        unknown: Unknown,
+        unknown: UnknownDevices,
         attempts: Attempts,
         holds: Holds | None = None,
     ) -> None:

@@ -47,12 +47,12 @@ class Claimed:
         return connection
 
     def generation(self, imei: Imei) -> int | None:
-        """That of this connection."""
+        """The generation of the connection that get() returns."""
         connection = self.get(imei)
         return None if connection is None else connection.generation
 
     def again(self, imei: Imei) -> None:
-        """Another node had the device, or still has it: the later registration wins."""
+        """Claim the device again: another node has or had it, and the later registration wins."""
         if self.get(imei) is not None:
             self._presence.claim(imei)
 

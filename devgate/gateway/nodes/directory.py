@@ -10,14 +10,14 @@ from devgate.model import Imei
 from devgate.store.device import Device
 
 MAX_RECENT = 100_000  # devices besides those that are connected here: about 16 MB
-LOOKS = 8  # at the oldest ones, for each that is added
+MAX_EXAMINED = 8  # of the oldest ones, for each that is added
 
 
 class NodeDirectory(Directory):
     """A directory with a bound: devices of other nodes are not in memory.
 
-    A device that is connected here is always in it. Who asks for another one has it looked up
-    first (`NodeKnowledge.learn`).
+    A device that is connected here is always in it. Another one must be looked up before it is
+    asked for (`NodeKnowledge.learn`).
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class NodeDirectory(Directory):
         self._connections = connections
         self.known_count = 0  # devices in the database
         # In the order in which they came; one that was removed is passed over when its turn comes.
-        self._line: deque[Imei] = deque()
+        self._order: deque[Imei] = deque()
 
     def __len__(self) -> int:
         """How many devices the fleet has, as they were counted last."""
@@ -51,17 +51,18 @@ class NodeDirectory(Directory):
         return len(self._devices)
 
     def put(self, device: Device) -> None:
-        """As Directory.put(). The one that was added longest ago, and is not connected, goes."""
+        """As Directory.put(). If there are too many, the one that was added longest ago and is not
+        connected is removed."""
         new = device.imei not in self._devices
         super().put(device)
         if not new:
             return
-        self._line.append(device.imei)
-        for _ in range(LOOKS):
-            if len(self._line) <= self._connections() + MAX_RECENT:
+        self._order.append(device.imei)
+        for _ in range(MAX_EXAMINED):
+            if len(self._order) <= self._connections() + MAX_RECENT:
                 return
-            oldest = self._line.popleft()
+            oldest = self._order.popleft()
             if self._connected(oldest) is not None:
-                self._line.append(oldest)
+                self._order.append(oldest)
             else:
                 self.remove(oldest)

@@ -21,8 +21,7 @@ from devgate.gateway.nodes.claimed import Claimed
 from devgate.gateway.nodes.records import NotWritten
 from devgate.gateway.storage import Records
 from devgate.model import Imei
-from devgate.store.node_commits import MOVED as TAKEN
-from devgate.store.node_commits import Claim
+from devgate.store.node_commits import MOVED, Claim
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,8 +63,8 @@ class NodeDispatcher(Dispatcher):
             super()._next(device)
 
     def free(self, imei: Imei) -> bool:
-        """Whether a command for the device would be sent now: it is here, and nothing is under way
-        for it."""
+        """Whether a command for the device would be sent now: the device is here, and it has no
+        other command."""
         device = self._devices.get(imei)
         idle = device is None or not (device.current or device.aside or device.waiting)
         ready = self._serving and not self._closed and imei not in self._stalled
@@ -86,7 +85,8 @@ class NodeDispatcher(Dispatcher):
             self._outcomes.end_unsent(command, "404", CORRECTED)
             return self._free(device, command)
         if error is None and device.current is not command:
-            # The claim in the same commit brought what another node had in flight: after that.
+            # The claim in the same commit brought what another node had in flight: this one waits
+            # until that has ended.
             command.set_recorded()
             self._wait_again(device, command)
             return self._free(device, command)
@@ -105,8 +105,8 @@ class NodeDispatcher(Dispatcher):
         return super()._waiting_journalled(device, command, error)
 
     def _not_here(self, command: Command, why: str) -> None:
-        """The row does not say what was to be written: nothing of it was sent here."""
-        if why == TAKEN:
+        """The row was not written: nothing of the command was sent here."""
+        if why == MOVED:
             self.claimed.again(command.imei)
         self._forget(command)
         if command.recorded:
@@ -119,8 +119,8 @@ class NodeDispatcher(Dispatcher):
         command.set_done()
 
     def not_ended_here(self, command: Command) -> None:
-        """The end that this node gave the command is not what its row says: another node had it
-        by then. Its callers hear what that one writes."""
+        """The row of the command does not have the end that this node gave it: another node had it
+        by then. Its callers get the outcome that the other node writes."""
         if command.id not in self.away and not command.done:
             self.away[command.id] = command.before_its_end()
 
@@ -145,11 +145,11 @@ class NodeDispatcher(Dispatcher):
         return id in self.away or ((one := self.live.get(id)) is not None and one.recorded)
 
     def release(self, imei: Imei) -> None:
-        """Another node has the device, and what is under way for it."""
+        """Another node has the device and its commands."""
         device = self._devices.get(imei)
         if device is None:
             return
-        # The others are about to be journalled: as this node's, or refused.
+        # The others are being journalled: as this node's commands, or they are refused.
         gone = [command for command in device.waiting if command.recorded]
         for command in gone:
             device.waiting.withdraw(command)
@@ -169,11 +169,12 @@ class NodeDispatcher(Dispatcher):
             self.away[command.id] = command
 
     def adopt(self, claim: Claim) -> None:
-        """The device was another node's, or nobody's: take over what is under way for it."""
+        """The device was another node's, or nobody's: adopt its commands."""
         imei = Imei(claim.imei)
         self.release(imei)
         now, wall = trio.current_time(), time()
-        # What is about to be journalled as sent waits on disk: it is not to be sent once more.
+        # A command that is being journalled as sent waits on disk still: it must not be sent
+        # twice.
         commands = [
             self._known(row)
             for row in claim.commands
@@ -186,11 +187,11 @@ class NodeDispatcher(Dispatcher):
             self.reopen(command, ago(command.ended_at or wall, wall))
         sent = sorted((c for c in commands if c.state == "sent"), key=sent_before)
         for command in sent:
-            self._take_in_flight(device, command, ago(command.sent_at or wall, wall))
+            self._adopt_in_flight(device, command, ago(command.sent_at or wall, wall))
         known = {command.id: command for command in commands}
-        self._take_results(imei, claim.held, known, now)
+        self._adopt_results(imei, claim.held, known, now)
         for command in sorted((c for c in commands if c.state == "waiting"), key=_age):
-            self._take_waiting(device, command, now, wall)
+            self._adopt_waiting(device, command, now, wall)
         if sent:
             log.info("commands in flight came with the device imei=%s count=%s", imei, len(sent))
 
@@ -202,11 +203,11 @@ class NodeDispatcher(Dispatcher):
         command.become(row)
         return command
 
-    def _take_in_flight(self, device: DeviceCommands, command: Command, at: float) -> None:
-        """It was sent by another node, and its result may come here."""
+    def _adopt_in_flight(self, device: DeviceCommands, command: Command, at: float) -> None:
+        """Adopt a command that another node has sent: its result may come here."""
         patience = command.timeout or self.results.ack_timeout_of(command.imei)
         if trio.current_time() - at > patience:
-            at = trio.current_time()  # nobody has listened meanwhile, or a clock was wrong
+            at = trio.current_time()  # no node has read the device meanwhile, or a clock was wrong
         entry = Sent(command, command.kind, command.sequence or 0, at)
         device.claims.reopen(entry)
         self._enter(command)
@@ -220,7 +221,7 @@ class NodeDispatcher(Dispatcher):
         self._awaited[device.imei] = None
         self._deadlines.add(command)
 
-    def _take_results(
+    def _adopt_results(
         self,
         imei: Imei,
         held: Sequence[tuple[str, str]],
@@ -233,7 +234,7 @@ class NodeDispatcher(Dispatcher):
             if commands := self.restore(imei, kind, detail, known, now):
                 self.ambiguous(imei, commands)
 
-    def _take_waiting(
+    def _adopt_waiting(
         self, device: DeviceCommands, command: Command, now: float, wall: float
     ) -> None:
         if command.expires_at is None:
@@ -252,14 +253,15 @@ class NodeDispatcher(Dispatcher):
         if command.key is not None:
             self.by_key[command.key] = command
 
-    def take_back(self, row: Mapping[str, Any]) -> None:
-        """This command waits, and no other node has it: its device had left when it was sent."""
+    def reclaim(self, row: Mapping[str, Any]) -> None:
+        """Adopt a command that waits and that no other node has: its device had left when it was
+        to be sent."""
         command = self.away.pop(row["id"], None)
         if command is None:
             return
         command.become(self._records.here(row))
         device = self._device(command.imei)
-        self._take_waiting(device, command, trio.current_time(), time())
+        self._adopt_waiting(device, command, trio.current_time(), time())
         self._next(device)
 
     def ended_elsewhere(self, row: Mapping[str, Any]) -> None:

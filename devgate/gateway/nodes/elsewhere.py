@@ -28,7 +28,7 @@ OnDone = Callable[[Command | Exception | Reply], None]
 
 
 class Elsewhere:
-    """Commands that another node works on, or may: the row is the truth."""
+    """Commands that another node has, or may have: only their rows are certain."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Elsewhere:
         self._learn = learn
 
     def is_a_record(self, command: Command) -> bool:
-        """Whether another node works on the command: this is only what its row said."""
+        """Whether another node has the command: then this object is only a copy of its row."""
         return command.state != "ended" and command.id not in self._dispatcher.live
 
     async def follow(self, id: str, wait: bool = True) -> Command:
@@ -63,7 +63,7 @@ class Elsewhere:
             await trio.sleep(FOLLOW_SECONDS)
 
     async def follow_for(self, command: Command, on_done: OnDone) -> None:
-        """follow(), for one who is called back."""
+        """follow(), with a callback."""
         try:
             on_done(await self.follow(command.id))
         except DevgateError as err:
@@ -83,9 +83,9 @@ class Elsewhere:
 
     async def lost(self, order: Order, wait: bool) -> Command | Reply:
         """The other node has the order, or never had it. If a row of its id can be written here,
-        nobody can write it any more. Raises StoreError if the database does not say."""
+        no other node can write one any more. Raises StoreError if the database cannot tell."""
         assert order.id is not None, "it was given one"
-        with suppress(StoreError):  # its event says what the device is called
+        with suppress(StoreError):  # for the name of the device in its event
             await self._learn([order.imei])
         now = time()
         command = Command(order.id, order, now)
@@ -105,7 +105,7 @@ class Elsewhere:
 
 
 def in_question(order: Order, why: StoreError) -> StoreError:
-    """It cannot be handed on, nor its key looked up."""
+    """The error for an order that cannot be handed on, and whose key cannot be looked up."""
     if order.key is None:
         return why
     return StoreError(

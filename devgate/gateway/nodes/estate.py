@@ -1,4 +1,4 @@
-"""Settles commands and devices that dead nodes have left, in slices; any live node does it."""
+"""Ends the commands and marks the devices of dead nodes, in slices. Any live node does this."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ OFFLINE = "its node died"
 
 log = logging.getLogger("devgate.nodes")
 
-# Settles one slice in a transaction. Returns how many rows it was.
+# Settles one slice in a transaction. Returns how many rows that were.
 Settle = Callable[[Reading, float], int]
 
 
 def commands(conn: Reading, now: float) -> int:
-    """End commands that nobody works on any more. What waits for its device to register goes on
-    waiting: the node where that happens takes it."""
+    """End commands that no node has any more. A command that waits for its device to register goes
+    on waiting: the node where the device registers adopts it."""
     found = [Command.of(row) for row in orphaned_commands(conn, now)]
     for command in found:
         if command.state == "sent":
@@ -59,9 +59,9 @@ def devices(conn: Reading, now: float) -> int:
 
 
 def correct(conn: Reading, now: float, unsent: Mapping[str, int]) -> int:
-    """A node that was declared dead knows of these commands, by id with their place in the order
-    of sending, that no byte of them went out. Those that ended as 408 for that are 404, and their
-    keys are free; so are those that nobody has ended yet. Returns how many there were."""
+    """A node that was declared dead knows that no byte of these commands went out. `unsent` has
+    their ids and their places in the order of sending. Those that ended as 408 become 404, as do
+    those that have not ended yet, and their keys are free. Returns how many there were."""
     found = [
         Command.of(row)
         for row in node_orphans.unknown(conn, sorted(unsent))
@@ -83,7 +83,7 @@ def correct(conn: Reading, now: float, unsent: Mapping[str, int]) -> int:
 
 
 def _called(conn: Reading, commands: Iterable[Command]) -> Mapping[Imei, Called]:
-    """What the devices of these are called: those of another node are not in memory here."""
+    """The names of the devices of these: devices of another node are not in memory here."""
     found = stored.among(conn, {command.imei for command in commands})
     return {device.imei: Called(device.id, device.name, device.site) for device in found}
 

@@ -13,7 +13,7 @@ from devgate.gateway.storage import Records
 from devgate.store import history, timelines
 
 LOOK_SECONDS = 0.2  # between two looks for events of other nodes
-PAGE = 500  # events that are read at once
+PAGE_EVENTS = 500  # events that one read returns
 
 
 class Following:
@@ -30,7 +30,7 @@ class Following:
         self._wake = trio.Event()
 
     def committed(self, events: Sequence[Sequence[Any]]) -> None:
-        """These are this node's own: published at once where no other node's are before them."""
+        """This node has written these: publish them at once if no other node's are before them."""
         if not events:
             return
         if events[0][-1] == self._events.last + 1:
@@ -52,13 +52,13 @@ class Following:
     async def _read(self) -> None:
         while True:
             after = self._events.last
-            rows = await self._records.read(history.events_after, after, PAGE)
+            rows = await self._records.read(history.events_after, after, PAGE_EVENTS)
             if rows and rows[-1][-1] - after != len(rows) and not await self._settled():
-                return  # nodes write again what was lost: what is missing comes yet
+                return  # nodes write lost events again: the missing ones are still to come
             last = self._events.last  # this node may have published some meanwhile
             news = [row for row in rows if row[-1] > last]
             self._events.publish(news)
             for row in rows:
                 self._on_event(row)
-            if len(rows) < PAGE:
+            if len(rows) < PAGE_EVENTS:
                 return

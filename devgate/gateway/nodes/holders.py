@@ -14,8 +14,8 @@ Read = Callable[[Sequence[str]], Awaitable[Mapping[str, tuple[str, int]]]]
 
 
 class Holders:
-    """A hint that is wrong costs a hop, for the node that is asked says so. It is taken out when
-    it is used, and put back by whoever has found it right."""
+    """A wrong hint costs a hop, because the node that is asked says so. A hint is removed when it
+    is used, and added again when it was right."""
 
     def __init__(self, read: Read, soon: Callable[[Callable[[], Awaitable[None]]], bool]) -> None:
         """`soon`: as for Lookups."""
@@ -23,7 +23,7 @@ class Holders:
         self._hints: dict[Imei, str] = {}
 
     def hint(self, imei: Imei) -> str | None:
-        """The node that had the device a while ago, once."""
+        """The node that had the device a while ago. The hint is removed."""
         return self._hints.pop(imei, None)
 
     def note(self, imei: Imei, node: str) -> None:

@@ -1,4 +1,4 @@
-"""Keys at a node: another one may have spent any of them, so that the database decides."""
+"""Keys at a node: another node may have spent any of them, so the database decides."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from devgate.gateway.nodes.dispatcher import NodeDispatcher
 
 
 class NodeKeys(Keys):
-    """Knows of no key that it is new. The index over all nodes decides when a row is written."""
+    """Never says that a key is new. The index over all nodes decides when a row is written."""
 
     def spend(self, key: str) -> None:
         """Nothing is noted: other nodes spend keys, too."""
@@ -31,11 +31,12 @@ class NodeKeys(Keys):
 
 
 class NodeOrders(Orders):
-    """Takes a key that it does not know for new where the order would be sent at once: whether it
-    was is found when the row is written, before anything goes out. Others are looked up.
+    """Presumes that a key is new if this node does not know it and the order would be sent at
+    once. Whether it was new is found when the row is written, before anything goes out. Other keys
+    are looked up.
 
-    So most orders read nothing. One whose row is refused for its key is asked for again by
-    `Routing`, and its key is looked up then, for this node knows it by now.
+    So most orders read nothing. If a row is refused for its key, `Routing` submits the order
+    again, and its key is looked up then, because this node knows it by now.
     """
 
     _dispatcher: NodeDispatcher
@@ -52,8 +53,8 @@ class NodeOrders(Orders):
         return None
 
     def _presumed(self, order: Order, key: str) -> bool:
-        """Whether the key is taken for new. Not where the order would be refused, or change
-        anything, before a row was written: a repeated one gets what became of the first."""
+        """Whether the key is presumed to be new. Not if the order would be refused or change
+        anything before a row is written: a repeated order must get the outcome of the first."""
         return (
             order.imei not in self._queues
             and not order.cancel
@@ -67,7 +68,7 @@ class NodeOrders(Orders):
 
     def _decided(self, on_done: OnDone, found: Command | Exception) -> None:
         if isinstance(found, Command) and found.presumed and found.unwritten is None:
-            # No row could be written, nor could anybody look whether there is one of this key.
+            # No row could be written, and it could not be read whether this key has one.
             found = StoreError(
                 f"{found.message} for this request, but the key may have been used before: ask "
                 "again with it",
@@ -82,6 +83,6 @@ class NodeOrders(Orders):
         return await super()._known(order, key)
 
     async def _flushed(self) -> bool:
-        """A key that this node has spent is known without a commit before, and what another one
-        spends at this moment is found when the row is written."""
+        """Keys that this node has spent are in its memory, and a key that another node spends at
+        this moment is found when the row is written."""
         return True

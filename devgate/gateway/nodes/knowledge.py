@@ -1,4 +1,5 @@
-"""Known devices at a node: it loads none, looks up those that it needs, and reads changes."""
+"""Known devices at a node: it loads none at the start, looks up those that it needs, and reads
+changes."""
 
 from __future__ import annotations
 
@@ -19,11 +20,11 @@ from devgate.store.device import Device
 from devgate.store.devices import Changes
 from devgate.store.history import Reading
 
-# Devices are counted no oftener than takes this part of the time: a count reads an index.
+# The part of the time that may be spent with counting devices: a count reads an index.
 COUNTING_SHARE = 0.01
 
 
-class Found(NamedTuple):
+class FoundDevice(NamedTuple):
     """What the database says of a device as of a revision."""
 
     revision: int
@@ -35,10 +36,10 @@ OnLearned = Callable[[DevgateError | None], None]
 
 
 class NodeKnowledge(Knowledge):
-    """Puts those changed devices in force that are in memory.
+    """Puts changes in force, of devices that are in memory.
 
-    A look-up sees one revision of all devices. If this node has put a later one in force by the
-    time it has the answer, the change may have been one of this device, and it is asked again.
+    A look-up sees one revision of all devices. If this node has put a later revision in force when
+    the answer comes, that may have changed this device, and it is looked up again.
     """
 
     _directory: NodeDirectory
@@ -48,7 +49,7 @@ class NodeKnowledge(Knowledge):
     ) -> None:
         """`soon`: as for Lookups."""
         super().__init__(*args, **kwargs)
-        self._lookups: Lookups[Found] = Lookups(self._read, soon)
+        self._lookups: Lookups[FoundDevice] = Lookups(self._read, soon)
         self._count_at = 0.0  # trio's clock: not before
 
     async def load(self) -> None:
@@ -87,9 +88,9 @@ class NodeKnowledge(Knowledge):
         self._lookups.ask(imei, partial(self._found, imei, on_learned))
 
     def _found(
-        self, imei: Imei, on_learned: OnLearned, found: Found | DevgateError | None
+        self, imei: Imei, on_learned: OnLearned, found: FoundDevice | DevgateError | None
     ) -> None:
-        if isinstance(found, Found):
+        if isinstance(found, FoundDevice):
             if found.revision < self._revision:
                 self.ask(imei, on_learned)
                 return
@@ -98,7 +99,7 @@ class NodeKnowledge(Knowledge):
             found = None
         on_learned(found)
 
-    async def _read(self, imeis: Sequence[str]) -> Mapping[str, Found]:
+    async def _read(self, imeis: Sequence[str]) -> Mapping[str, FoundDevice]:
         return await self._records.read(_all_of, imeis)
 
     def _put(self, device: Device, changes: Changes, quiet: bool) -> None:
@@ -117,7 +118,7 @@ class NodeKnowledge(Knowledge):
             self._tell_removed(imei, {})
 
 
-def _all_of(conn: Reading, imeis: Sequence[str]) -> Mapping[str, Found]:
+def _all_of(conn: Reading, imeis: Sequence[str]) -> Mapping[str, FoundDevice]:
     revision = devices.revision(conn)
     found = {device.imei: device for device in devices.among(conn, imeis)}
-    return {imei: Found(revision, found.get(Imei(imei))) for imei in imeis}
+    return {imei: FoundDevice(revision, found.get(Imei(imei))) for imei in imeis}

@@ -20,8 +20,8 @@ class Leadership:
 
     def __init__(self) -> None:
         self.held = False
-        self._begins = trio.Event()  # set while this node leads; another one afterwards
-        self._ends = trio.Event()  # set once it leads no longer; another one when it does again
+        self._begins = trio.Event()  # set while this node leads, replaced when that ends
+        self._ends = trio.Event()  # set when this node stops leading, replaced when it leads again
 
     def set(self, held: bool) -> None:
         """This node leads from now on, or does not."""
@@ -36,8 +36,8 @@ class Leadership:
             self._ends.set()
 
     async def run(self, work: Callable[[], Awaitable[object]]) -> NoReturn:
-        """Do it while this node leads, and again each time that it does, or that the database was
-        away when it began."""
+        """Do it while this node leads, and again each time that it begins to lead. If the database
+        is away, it begins again after a pause."""
         while True:
             await self._begins.wait()
             async with trio.open_nursery() as nursery:

@@ -1,4 +1,4 @@
-"""Many small questions to the database, asked together: one read for all that came meanwhile."""
+"""Many small look-ups in the database, made together: one read for all that have gathered."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from devgate.gateway.completion import result_of
 
 V = TypeVar("V")
 
-MAX_TOGETHER = 2000  # keys of one read: about ten milliseconds
-CALLS_A_TURN = 32  # before other tasks have their turn: registrations, about 2 ms
+MAX_KEYS_A_READ = 2000  # about ten milliseconds
+CALLS_A_TURN = 32  # before other tasks have their turn: of registrations about 2 ms
 log = logging.getLogger("devgate.nodes")
 
-# What calls back with the value, None where there is none, or the error of the read.
+# Called with the value, with None if there is none, or with the error of the read.
 OnFound = Callable[[V | DevgateError | None], None]
 
 
 class Lookups(Generic[V]):
     """While one read is under way, the next one gathers: a thread and some round trips for many.
 
-    All of it is in the loop's thread, but for what `read` does.
+    Everything runs in the loop's thread, except what `read` does.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Lookups(Generic[V]):
             while self._waiting:
                 asked, self._waiting = self._waiting, {}
                 while asked:
-                    keys = list(asked)[:MAX_TOGETHER]
+                    keys = list(asked)[:MAX_KEYS_A_READ]
                     found = await self._found(keys)
                     for number, key in enumerate(keys, 1):
                         value = found if isinstance(found, DevgateError) else found.get(key)

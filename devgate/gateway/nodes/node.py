@@ -1,4 +1,4 @@
-"""One node of a cluster: its claims, its place among the others, and what it does for all."""
+"""One node of a cluster: its claims, the other nodes as it sees them, and its work as leader."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from devgate.store.nodes import BEAT_SECONDS, Member, Node
 
 DRAINED = "its node is drained"
 MAX_CLOSED = 500  # connections that a drained node closes in a second
-ELSEWHERE = "it has registered at another node"  # why a connection ends
+ELSEWHERE = "it has registered at another node"  # a reason why a connection ends
 PRUNE_SECONDS = 60.0
-SWEEP_SECONDS = 10.0  # between two looks of the leader for what the dead have left
+SWEEP_SECONDS = 10.0  # between two searches of the leader for rows of dead nodes
 
 log = logging.getLogger("devgate.nodes")
 
@@ -74,9 +74,9 @@ class ClusterNode:
         self._following = following
         self._background = background
         self._registrations = registrations
-        self._runs = 0  # how many of its devices run, as it was looked at last
-        self._lost: str | None = None  # what the database has lost, as the last commit saw it
-        self._sweep = True  # what the dead have left is to be looked for
+        self._runs = 0  # how many of its devices run, as counted last
+        self._lost: str | None = None  # what the database had lost at the last commit
+        self._sweep = True  # rows of dead nodes are to be searched for
 
     def address(self, node: str) -> str | None:
         """Where another living node is reached."""
@@ -93,7 +93,7 @@ class ClusterNode:
         return None
 
     def committed(self, done: Committed) -> None:
-        """What a commit has done, before anybody who waits for it hears of that."""
+        """Act on what a commit has done, before those who wait for it are called back."""
         for fate, why in done.fates:
             fate.why = why
         self._following.committed(done.events)
@@ -150,15 +150,15 @@ class ClusterNode:
             self._dispatcher.soon(partial(self._check, imei))
 
     async def _claim_all(self) -> None:
-        """The database has lost rows, and they were written again: whose each device is, and what
-        is under way for it, is seen again."""
+        """The database has lost rows, and they were written again. Claim all devices: that shows
+        which node has each, and its commands."""
         for number, imei in enumerate(self._presence.imeis(), 1):
             self._presence.claim(imei)
             if not number % SLICE:
                 await trio.lowlevel.checkpoint()
 
     async def _check(self, imei: Imei) -> None:
-        """A device that has left with commands under way: have they gone after it?"""
+        """A device has left, and its commands are here. Release them if another node has it."""
         try:
             rows = await self._records.read(history.presence_of, [imei])
         except StoreError:
@@ -171,16 +171,16 @@ class ClusterNode:
         try:
             row = await self._records.read(history.by_id, command)
         except StoreError:
-            return  # looked at again, with all that are away
+            return  # run() asks again for all commands that are away
         if row is None:
             return
         if row["state"] == "ended":
             self._dispatcher.ended_elsewhere(row)
         elif row["state"] == "waiting" and row["incarnation"] == self.incarnation:
-            self._dispatcher.take_back(row)
+            self._dispatcher.reclaim(row)
 
     async def run(self) -> NoReturn:
-        """Look at the other nodes, and settle what the dead have left, for ever."""
+        """Look at the other nodes, and settle the rows of dead ones, for ever."""
         swept = pruned = trio.current_time()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._following.run, self._background)
@@ -206,15 +206,15 @@ class ClusterNode:
         raise AssertionError("it looks for ever")
 
     async def _drain(self) -> NoReturn:
-        """While this node is drained, close its devices' connections, some in each second: the
-        other nodes take them one after the other. One with a command in flight stays for now."""
+        """While this node is drained, close some of its devices' connections in each second: they
+        register at other nodes. A device with a command waits until that has ended."""
         while True:
             await self.draining.wait_value(True)
-            left = MAX_CLOSED
+            remaining = MAX_CLOSED
             for imei in self._presence.imeis():
-                if left and not self._dispatcher.busy(imei):
+                if remaining and not self._dispatcher.busy(imei):
                     self._presence.end(imei, DRAINED)
-                    left -= 1
+                    remaining -= 1
             await trio.sleep(1.0)
 
     async def _look(self) -> None:
@@ -242,8 +242,8 @@ class ClusterNode:
             raise
 
     async def correct(self) -> None:
-        """This incarnation ends: what it had on disk as sent and did not send is no 408. Raises
-        StoreError."""
+        """This incarnation ends. Commands that are on disk as sent, and were not sent, are no 408:
+        correct them. Raises StoreError."""
         if unsent := dict(self._dispatcher.unsent):
             at = time() + self._journal.clock_ahead
             await self._records.change(estate.correct, at, unsent)

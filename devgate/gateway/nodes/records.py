@@ -17,7 +17,7 @@ from devgate.store.node_rows import Fate
 
 
 class NotWritten(StoreError):
-    """A command's row does not stand as it was to be written. `why` is one of MOVED (its device
+    """The row of a command was not written. `why` is one of MOVED (its device
     is another node's), KEY_SPENT, WRITTEN (its id is there already), or a sentence."""
 
     def __init__(self, why: str) -> None:
@@ -26,7 +26,7 @@ class NotWritten(StoreError):
 
     @property
     def known(self) -> bool:
-        """Whether the database has said no, and it was not merely out of reach."""
+        """Whether the database has refused the row; False: it could not be reached."""
         return self.why in (MOVED, KEY_SPENT, WRITTEN)
 
 
@@ -48,13 +48,13 @@ class NodeRecords(Records):
         self._by_own_clock = by_own_clock
 
     def here(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
-        """As Records.here(): on disk they are by the database's clock."""
+        """As Records.here(): times on disk are by the database's clock."""
         return self._by_own_clock(row)
 
     def write(
         self, command: Command, events: Sequence[CommandEvent], at: float, on_done: OnDone
     ) -> None:
-        """As Records.write(), as one with the conditions of a cluster.
+        """As Records.write(), with the conditions of a cluster in the same transaction.
 
         Calls back with NotWritten where another node has the device, or has spent the key.
         """
@@ -94,12 +94,12 @@ class NodeRecords(Records):
     def presence(self, values: tuple[Any, ...], *events: Row) -> None:
         """As Records.presence(), with the claim to the device: neither is ever given up."""
         row = Row("device", (values, [event.values for event in events]))
-        # Claims are never given up: without one its device would take no command.
+        # Claims are never given up: without one no command could be sent to the device.
         self._writer.post([row], None if events else ("presence", values[0]))
 
     def offline(self, imei: Imei, reason: str | None) -> None:
-        """Not for a node: what nodes that ended have left is not told by its own records."""
-        raise AssertionError("what the dead have left is not told by the node's own records")
+        """Not for a node: `estate` marks the devices of nodes that have ended."""
+        raise AssertionError("devices of dead nodes are marked by `estate`")
 
     def tomb(self, command: Command, event: CommandEvent, at: float, on_done: OnDone) -> None:
         """Write the end of a command of which no other node may write a row any more. Calls back

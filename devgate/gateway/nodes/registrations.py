@@ -19,11 +19,12 @@ RETRY_SECONDS = 1.0  # between two look-ups while the database is away
 
 
 class Registrations:
-    """While the database is away such a device hears nothing: never 300, which says that nobody
-    knows it. It registers again, or its connection ends for that it did not register.
+    """While the database is away such a device gets no answer. It must not get 300, which says
+    that its IMEI is unknown. It registers again, or its connection ends because it did not
+    register.
 
-    What comes behind the registration on its connection waits with it, in order: at most the
-    bytes that one may send without having registered.
+    What follows the registration on its connection waits with it, in order: at most the bytes that
+    a connection may send before it has registered.
     """
 
     def __init__(
@@ -77,14 +78,14 @@ class Registrations:
             return
         # The first one is answered, whether the device is known or not.
         self._answer(connection, events[:1])
-        rest: Sequence[Event] = events[1:]
-        if rest and not connection.request_start and not connection.why:
-            rest = self.now(connection, rest)
-        if rest and not connection.why:
-            self._answer(connection, rest)
+        later: Sequence[Event] = events[1:]
+        if later and not connection.request_start and not connection.why:
+            later = self.now(connection, later)
+        if later and not connection.why:
+            self._answer(connection, later)
 
     async def run(self) -> NoReturn:
-        """Ask again for whom the database could not be asked, for ever."""
+        """Repeat look-ups that failed because the database was away, for ever."""
         while True:
             await trio.sleep(RETRY_SECONDS)
             again, self._again = self._again, []

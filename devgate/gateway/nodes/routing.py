@@ -25,8 +25,8 @@ from devgate.gateway.quarantine import Rule
 from devgate.store import history, nodes
 from devgate.store.node_commits import KEY_SPENT
 
-ROUTE_SECONDS = 5.0  # that an order may look for its device's node: longer than a lease
-CLAIM_SECONDS = 2.0  # that it may wait for a device that has just registered here
+ROUTE_SECONDS = 5.0  # for an order to find the node of its device: longer than a lease
+CLAIM_SECONDS = 2.0  # for the claim of a device that has just registered here
 RETRY_SECONDS = 0.1  # between two looks
 # The reply to a node that has handed over an order for a device that is not here.
 MOVED: Reply = {"status": "404", "moved": True}
@@ -43,11 +43,11 @@ class Links(Protocol):
 
 
 class Routing:
-    """Takes orders as `Orders` does, and hands those for other nodes' devices over.
+    """Takes orders as `Orders` does, and hands those for devices of other nodes over.
 
-    The row is the truth: a hop that is lost costs time. Its order has an id before it goes out.
-    Whoever writes a row of that id first has decided: the other node its command, or this one
-    that there is none.
+    Only the row of a command is certain, so a hop that is lost costs time and nothing else: an
+    order gets its id before it is handed over, and the first node that writes a row of that id
+    decides. The other node writes the command, or this one writes that there is none.
     """
 
     def __init__(
@@ -119,12 +119,12 @@ class Routing:
         on_done: OnDone,
         found: Command | Exception | None = None,
     ) -> None:
-        """`found`: what became of the first try, if there was one."""
+        """`found`: the result of the first try, if there was one."""
         if found is None:
             with trio.move_on_after(CLAIM_SECONDS):
                 await self._claimed.settled(order.imei)
         while found is not None or self._claimed.get(order.imei) is not None:
-            found = await self._taken(order, wait, found)
+            found = await self._done_by_this_node(order, wait, found)
             if not isinstance(found, Command) or found.unwritten is None:
                 return on_done(found)
             if found.unwritten != KEY_SPENT:
@@ -133,15 +133,16 @@ class Routing:
                 row = await self._records.read(history.by_id, found.id)
             except StoreError as err:
                 return on_done(in_question(order, err))
-            if row is not None:  # whoever handed the order over has given it up
+            if row is not None:  # the node that handed it over has written that there is none
                 return on_done(Command.of(row))
             found = None  # the next try finds the command that has spent the key
         return on_done(MOVED)
 
-    async def _taken(
+    async def _done_by_this_node(
         self, order: Order, wait: bool, first: Command | Exception | None = None
     ) -> Command | Exception:
-        """What became of the order here. `first`: that, as far as it is known."""
+        """The command or error of the order at this node. `first`: as it was called back
+        before."""
         if first is not None:
             found = first
         else:
@@ -157,7 +158,7 @@ class Routing:
         self, order: Order, wait: bool, on_done: OnDone, found: Command | Exception
     ) -> None:
         if isinstance(found, Command) and found.unwritten is not None:
-            # Its key was spent elsewhere at this moment, or its device has left for another node.
+            # Another node has spent its key at this moment, or has its device now.
             self._start(order, wait, on_done)
         elif isinstance(found, Command) and self._elsewhere.is_a_record(found) and wait:
             self._dispatcher.soon(partial(self._elsewhere.follow_for, found, on_done))
@@ -179,12 +180,12 @@ class Routing:
 
     async def _routed(self, order: Order, wait: bool, until: float) -> Command | Reply:
         while True:
-            # Each try has an id of its own: what became of the one before is settled.
+            # Each try has another id: the outcome of the try before is certain.
             attempt = replace(order, id=self.ids.next())
             hint = self._holders.hint(order.imei)
             node = await self._place(order, hint)
             if node is None:
-                found = await self._taken(attempt, wait)
+                found = await self._done_by_this_node(attempt, wait)
                 if isinstance(found, Exception):
                     raise found
                 if found.unwritten is None:
@@ -197,7 +198,7 @@ class Routing:
                 try:
                     reply = await self._links.order(node, attempt, wait)
                 except Unreachable as err:
-                    # The link has said so once, at a higher level: this is for each order.
+                    # The link has logged this once, at a higher level. This is for each order.
                     log.debug("node cannot be reached node=%s error=%s", node, err)
                 except Lost:
                     return await self._elsewhere.lost(attempt, wait)
@@ -234,5 +235,6 @@ class Routing:
 
 
 def _ends(found: Command) -> bool:
-    """Whether it has ended since it was on disk. Another node may have it: that is told first."""
+    """Whether it has ended, and its end is not on disk yet. Another node may have it: callers wait
+    for the end that is on disk."""
     return found.state == "ended" and not found.done

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from devgate.errors import CallerError
-from devgate.gateway.bulk import MAX_MACHINES, Job, Result
+from devgate.gateway.bulk import MAX_MACHINES, Job, MachineResult
 from devgate.gateway.clock import time
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import (
@@ -183,7 +183,7 @@ async def bulk(gateway: Gateway, args: Args, source: str) -> Reply:
     failed = arguments.yes(args, "failed", False)
     after, limit = arguments.number(args, "after") or 0, arguments.limit(args)
     items: list[Reply] = []
-    some: list[tuple[Imei, Result]] = []
+    some: list[tuple[Imei, MachineResult]] = []
     following: int | None = None
     for place in range(after, len(job.imeis)):
         one = job.imeis[place]

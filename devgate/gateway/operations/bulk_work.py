@@ -10,7 +10,7 @@ from typing import Any
 import trio
 
 from devgate.errors import DevgateError, StoreError, outcome_of
-from devgate.gateway.bulk import Job, Result
+from devgate.gateway.bulk import Job, MachineResult
 from devgate.gateway.command import Command, Order
 from devgate.gateway.completion import result_of
 from devgate.gateway.gateway import Gateway
@@ -28,7 +28,7 @@ WRONG_UNIT = {  # by whether the machine counts times
 }
 # What some machines are to have, all or none.
 Change = Callable[[Gateway, Args, str], Awaitable[object]]
-STOPS = Result("503", outcome_of("503"), "the gateway stops; nothing was sent")
+STOPS = MachineResult("503", outcome_of("503"), "the gateway stops; nothing was sent")
 
 
 async def order(gateway: Gateway, asked: Mapping[str, Any], job: Job) -> None:
@@ -50,16 +50,18 @@ async def _order_some(
         job.note(imei, await _ordered(gateway, asked, job, imei))
 
 
-async def _ordered(gateway: Gateway, asked: Mapping[str, Any], job: Job, imei: Imei) -> Result:
+async def _ordered(
+    gateway: Gateway, asked: Mapping[str, Any], job: Job, imei: Imei
+) -> MachineResult:
     if gateway.orders.closed:
         return STOPS
     try:
         await gateway.knowledge.learn([imei])
     except StoreError as err:
-        return Result(err.status, err.outcome, str(err))
+        return MachineResult(err.status, err.outcome, str(err))
     times = gateway.directory.counts_times(imei)
     if job.action == "start" and times != (asked["unit"] == "times"):
-        return Result("400", outcome_of("400"), WRONG_UNIT[times])
+        return MachineResult("400", outcome_of("400"), WRONG_UNIT[times])
     order = Order(
         imei,
         job.action,
@@ -72,12 +74,12 @@ async def _ordered(gateway: Gateway, asked: Mapping[str, Any], job: Job, imei: I
     )
     found = await result_of(partial(gateway.orders.submit, order, True))
     if isinstance(found, Command):
-        return Result(found.status, found.outcome, found.message, found.id)
+        return MachineResult(found.status, found.outcome, found.message, found.id)
     if isinstance(found, DevgateError):
-        return Result(found.status, found.outcome, str(found))
+        return MachineResult(found.status, found.outcome, str(found))
     if isinstance(found, Exception):
         raise found
-    return Result(found["status"], found["outcome"], found["message"], found["command"])
+    return MachineResult(found["status"], found["outcome"], found["message"], found["command"])
 
 
 async def edit(gateway: Gateway, asked: Mapping[str, Any], job: Job) -> None:
@@ -111,7 +113,7 @@ async def _some_at_once(
 
 async def _changed(
     gateway: Gateway, asked: Mapping[str, Any], job: Job, imeis: list[Imei], change: Change
-) -> Result:
+) -> MachineResult:
     if gateway.orders.closed:
         return STOPS
     try:
@@ -119,8 +121,8 @@ async def _changed(
         with trio.CancelScope(shield=True):
             await change(gateway, {"imeis": imeis, **asked}, job.source)
     except DevgateError as err:
-        return Result(err.status, err.outcome, str(err))
-    return Result("200", "done", "changed")
+        return MachineResult(err.status, err.outcome, str(err))
+    return MachineResult("200", "done", "changed")
 
 
 WORK: Mapping[str, Callable[[Gateway, Mapping[str, Any], Job], Awaitable[None]]] = {

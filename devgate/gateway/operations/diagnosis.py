@@ -10,7 +10,13 @@ from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import arguments
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply
-from devgate.gateway.reports.diagnosis import DAY, DAYS, Connections, Item, answers
+from devgate.gateway.reports.diagnosis import (
+    DAY_SECONDS,
+    PERIODS_DAYS,
+    Connections,
+    EventItem,
+    answers,
+)
 from devgate.model import Imei, iso
 from devgate.store import devices as stored
 from devgate.store import diagnosis as reads
@@ -19,11 +25,11 @@ from devgate.store.diagnosis import Answer
 from devgate.store.history import Reading
 
 
-class Found(NamedTuple):
+class MachineData(NamedTuple):
     """What the database has of it."""
 
     device: Device
-    events: list[Item]
+    events: list[EventItem]
     complete: bool  # there are no older events in that time
     answers: list[Answer]
     others: list[Answer]  # of machines of its model
@@ -34,10 +40,10 @@ async def diagnosis(gateway: Gateway, args: Args, source: str) -> Reply:
     """Reconnects, silences, absences and answers of one device, over 1, 7 or 30 days up to now."""
     imei, now = arguments.device(args), time()
     given = arguments.number(args, "days")
-    days = DAYS[1] if given is None else given
-    if days not in DAYS:
+    days = PERIODS_DAYS[1] if given is None else given
+    if days not in PERIODS_DAYS:
         raise arguments.expected("days", "one of 1, 7, 30", days)
-    since = now - days * DAY
+    since = now - days * DAY_SECONDS
     await gateway.records.flushed()
     found = await gateway.records.read(_read, imei, since)
     connections = Connections(found.events, since, now, days)
@@ -61,7 +67,7 @@ async def diagnosis(gateway: Gateway, args: Args, source: str) -> Reply:
     }
 
 
-def _read(conn: Reading, imei: Imei, since: float) -> Found:
+def _read(conn: Reading, imei: Imei, since: float) -> MachineData:
     device = stored.get(conn, imei)
     if device is None:
         raise no_device(imei)
@@ -72,4 +78,4 @@ def _read(conn: Reading, imei: Imei, since: float) -> Found:
     for one in imeis:
         others += reads.answers_of(conn, one, since, reads.MAX_OTHER_ANSWERS)
     items = [(at, type, detail) for at, type, detail in events]
-    return Found(device, items, complete, own, others, len(imeis))
+    return MachineData(device, items, complete, own, others, len(imeis))

@@ -25,7 +25,7 @@ MAX_WORDS = arguments.MAX_KEY  # characters
 NUMBER = re.compile(r"(?:No\.|编号)?\s*([0-9]+)", re.IGNORECASE)  # alone, or as stickers write it
 
 
-class Found(NamedTuple):
+class SearchResult(NamedTuple):
     """What the words stand for."""
 
     exact: Sequence[Device]  # those whose IMEI, number, serial number or ICCID they are
@@ -56,7 +56,7 @@ async def find(gateway: Gateway, args: Args, source: str) -> Reply:
     }
 
 
-def _find(conn: Reading, words: str, sites: frozenset[str] | None) -> Found:
+def _find(conn: Reading, words: str, sites: frozenset[str] | None) -> SearchResult:
     exact: list[Device] = []
     if written := NUMBER.fullmatch(words):
         number = int(written[1])
@@ -74,4 +74,4 @@ def _find(conn: Reading, words: str, sites: frozenset[str] | None) -> Found:
         near = [row.device for row in rows if row.device.imei not in known]
     site = bool(device_pages.find(conn, Wanted(site=words), 1).rows)
     presence = history.presence_of(conn, [device.imei for device in (*exact, *near)])
-    return Found(exact, near, commands, presence, site)
+    return SearchResult(exact, near, commands, presence, site)

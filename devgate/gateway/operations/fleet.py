@@ -83,7 +83,7 @@ async def attention_now(gateway: Gateway) -> Sequence[Mapping[str, Any]]:
     )
 
 
-async def _dark(gateway: Gateway, counted: fleet_day.Counted) -> list[dict[str, Any]]:
+async def _dark(gateway: Gateway, counted: fleet_day.FleetCounts) -> list[dict[str, Any]]:
     """Sites of which many devices went offline together, and how many are back."""
     lost = {imei for _, imeis in counted.outages for imei in imeis}
     here = await fleetwide.online_among(gateway, lost)
@@ -93,7 +93,7 @@ async def _dark(gateway: Gateway, counted: fleet_day.Counted) -> list[dict[str, 
 async def _attention(
     gateway: Gateway,
     kept: Fleet,
-    counted: fleet_day.Counted,
+    counted: fleet_day.FleetCounts,
     hours: Sequence[dict[str, Any]],
     dark: Sequence[dict[str, Any]],
     unresolved: int,
@@ -165,7 +165,7 @@ def soon(gateway: Gateway, task: Callable[[], Awaitable[None]]) -> bool:
     return gateway.dispatcher.soon(work)
 
 
-async def _counted(gateway: Gateway, kept: Fleet, days: int) -> fleet_day.Counted:
+async def _counted(gateway: Gateway, kept: Fleet, days: int) -> fleet_day.FleetCounts:
     """The last day's counts; those of `days` are made beside the service."""
     counted = await kept.counted(gateway.records, partial(soon, gateway))
     if kept.past.want(days):

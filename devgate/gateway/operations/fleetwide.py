@@ -36,15 +36,15 @@ async def running(gateway: Gateway) -> Collection[str]:
     return await gateway.records.read(node_list.running, time(), ALL)
 
 
-async def running_few(gateway: Gateway, most: int) -> Collection[str] | None:
-    """The IMEIs of devices that run, if they are at most `most`; None if there are more.
+async def running_few(gateway: Gateway, limit: int) -> Collection[str] | None:
+    """The IMEIs of devices that run, if they are at most `limit`; None if there are more.
 
     Raises StoreError at a node.
     """
     if gateway.cluster is None:
-        return gateway.running.few(most)
-    found = await gateway.records.read(node_list.running, time(), most + 1)
-    return found if len(found) <= most else None
+        return gateway.running.few(limit)
+    found = await gateway.records.read(node_list.running, time(), limit + 1)
+    return found if len(found) <= limit else None
 
 
 def counts(gateway: Gateway) -> tuple[int, int, int]:

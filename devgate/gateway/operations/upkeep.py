@@ -133,9 +133,9 @@ async def import_late(gateway: Gateway, args: Args, source: str) -> Reply:
         found = parse(lines)
     except ValueError as err:
         raise CallerError("400", f"lines: {err}") from None
-    rest = await gateway.late.import_lines(found)
+    rejected = await gateway.late.import_lines(found)
     on_disk = await gateway.records.flushed()
-    message = f"{len(found) - len(rest)} outcomes are taken, {len(rest)} do not count"
+    message = f"{len(found) - len(rejected)} outcomes are taken, {len(rejected)} do not count"
     if not on_disk:
         message += f"; not on disk yet ({gateway.records.state})"
-    return {"status": "200" if on_disk else "503", "message": message, "left": rest}
+    return {"status": "200" if on_disk else "503", "message": message, "left": rejected}

@@ -23,7 +23,7 @@ MIN_LOST, MIN_LOST_PART, TOGETHER_SECONDS = 3, 0.3, 300.0
 MAX_DARK, MAX_ODD, MAX_LOST = 12, 30, 2000
 
 
-class Counted(NamedTuple):
+class FleetCounts(NamedTuple):
     """What one look at the database gives."""
 
     since: int  # the first hour of the chart begins then
@@ -108,7 +108,7 @@ def together(one: Dark, other: Dark) -> Dark:
     )
 
 
-def count(conn: Reading, now: float, tally: Tally | None = None) -> Counted:
+def count(conn: Reading, now: float, tally: Tally | None = None) -> FleetCounts:
     """All of it; with what an earlier count left in `tally`, by the events since then."""
     tally = Tally() if tally is None else tally
     since, own = int(now) // HOUR * HOUR + HOUR - DAY, tally.sites
@@ -116,7 +116,7 @@ def count(conn: Reading, now: float, tally: Tally | None = None) -> Counted:
     sites = statistics.sites(conn, own)
     minutes = [tally.dark[key] for key in sorted(tally.dark)]
     found = outages(minutes, sites)[:MAX_DARK]
-    return Counted(
+    return FleetCounts(
         since,
         [(number - since // BUCKET, change) for number, change in tally.presence.items()],
         statistics.outcomes(conn, since, HOUR, own),
@@ -150,7 +150,7 @@ def outages(minutes: Sequence[Dark], sites: Mapping[str, int]) -> list[Dark]:
     return sorted(dark, key=lambda one: one.first, reverse=True)
 
 
-def online_over_day(counted: Counted, online: int, now: float) -> list[dict[str, object]]:
+def online_over_day(counted: FleetCounts, online: int, now: float) -> list[dict[str, object]]:
     """How many were online at the end of each bucket, from how many are now backwards."""
     changes: dict[int, int] = {}
     newest = max(0, int(now - counted.since) // BUCKET)
@@ -165,7 +165,7 @@ def online_over_day(counted: Counted, online: int, now: float) -> list[dict[str,
     return points[::-1]
 
 
-def by_hour(counted: Counted) -> list[dict[str, Any]]:
+def by_hour(counted: FleetCounts) -> list[dict[str, Any]]:
     """Starts, stops and their outcomes of each of the 24 hours."""
     rows: list[list[tuple[str, str, int]]] = [[] for _ in range(DAY // HOUR)]
     for number, type, status, times in counted.outcomes:
@@ -177,7 +177,7 @@ def by_hour(counted: Counted) -> list[dict[str, Any]]:
 
 
 def by_hours(
-    counted: Counted, past: Past, days: int, online: int, now: float
+    counted: FleetCounts, past: Past, days: int, online: int, now: float
 ) -> tuple[list[dict[str, Any]], bool]:
     """Each hour of `days`, oldest first: its counts, and how many were online at its end.
 
@@ -214,7 +214,7 @@ def by_hours(
     return found[::-1], complete
 
 
-def dark_items(counted: Counted, is_online: Callable[[Imei], bool]) -> list[dict[str, Any]]:
+def dark_items(counted: FleetCounts, is_online: Callable[[Imei], bool]) -> list[dict[str, Any]]:
     """Sites of which many devices went offline together, as items of a reply."""
     return [
         {
@@ -229,6 +229,6 @@ def dark_items(counted: Counted, is_online: Callable[[Imei], bool]) -> list[dict
     ]
 
 
-def odd_items(counted: Counted) -> list[dict[str, object]]:
+def odd_items(counted: FleetCounts) -> list[dict[str, object]]:
     """Devices that do something unusual, as items of a reply."""
     return [{**one._asdict(), "last": iso(one.last)} for one in counted.odd]

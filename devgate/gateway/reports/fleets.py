@@ -11,7 +11,7 @@ from time import monotonic, time
 
 import trio
 
-from devgate.gateway.reports.fleet_day import Counted, Tally, count
+from devgate.gateway.reports.fleet_day import FleetCounts, Tally, count
 from devgate.gateway.reports.past import Past
 from devgate.gateway.storage import Records
 
@@ -32,7 +32,7 @@ class Fleet:
     others wait for it."""
 
     sites: frozenset[str] | None = None  # None: all of them
-    _counted: Counted | None = None
+    _counted: FleetCounts | None = None
     _until: float = 0.0  # it is fresh
     _took: float = 0.0  # seconds
     _refreshed: bool = True  # nothing counts beside the service
@@ -58,7 +58,7 @@ class Fleet:
             self._parts.popitem(last=False)
         return part
 
-    async def counted(self, records: Records, soon: Soon) -> Counted:
+    async def counted(self, records: Records, soon: Soon) -> FleetCounts:
         """The counts of the last day, at most FRESH_SECONDS old where counting is quick.
 
         Those who ask at once wait for one count. Where it takes long, it is left to `soon`, and
@@ -71,7 +71,7 @@ class Fleet:
             return self._counted
         return await self._count(records)
 
-    async def _count(self, records: Records) -> Counted:
+    async def _count(self, records: Records) -> FleetCounts:
         async with self._lock:
             if self._counted is None or monotonic() >= self._until:
                 began = monotonic()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from devgate.gateway.commands.claims import Claims, Held, Sent
+from devgate.gateway.commands.claims import Claims, HeldResult, Sent
 from tests.gateway.wires import FakeMeter
 
 LATE = 60.0
@@ -47,7 +47,7 @@ class Device:
         found = self.claims.settle(kind, status, at, LATE, self.link)
         if found is None:
             return "-"
-        if isinstance(found, Held):
+        if isinstance(found, HeldResult):
             found.ack_sent, found.mark = True, None if self.relayed else self.link
             return "held"
         return " ".join(f"{entry.command}={held.status}" for entry, held in found)

@@ -47,7 +47,7 @@ def test_a_spent_key_is_never_new(names: list[str]) -> None:
 async def test_those_on_disk_are_known_once_they_are_read(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    monkeypatch.setattr(module, "PAGE", 7)
+    monkeypatch.setattr(module, "PAGE_KEYS", 7)
     names = [f"order {n}" for n in range(100)]
     spent(rig.database, names)
     keys = rig.keys

@@ -75,8 +75,8 @@ FAULTS: dict[str, tuple[ModuleType, str, str]] = {
         claims, "self.groups.pop(new.kind, None)", "pass",
     ),
     "what is held is not on disk": (
-        settling, "if isinstance(found, Held):\n            self.results.note(device, kind)",
-        "if isinstance(found, Held):\n            pass",
+        settling, "if isinstance(found, HeldResult):\n            self.results.note(device, kind)",
+        "if isinstance(found, HeldResult):\n            pass",
     ),
     "who yielded is not on disk": (
         results, "if entry.yielded", "if False",
@@ -114,7 +114,7 @@ FAULTS: dict[str, tuple[ModuleType, str, str]] = {
         results, "max(command.timeout or 0.0, self.ack", "max(0.0, self.ack",
     ),
     "the device's own ack_timeout does not count": (
-        results, "self.ack_timeout if own is None else own", "self.ack_timeout",
+        results, "self.ack_timeout if seconds is None else seconds", "self.ack_timeout",
     ),
     "a held result is acknowledged before it is on disk": (
         settling, "self._records.flush(partial(_acknowledge, found, result))",

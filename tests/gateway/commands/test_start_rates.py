@@ -9,7 +9,7 @@ import trio.testing
 from sqlalchemy import text
 from trio.testing import MockClock
 
-from devgate.gateway.commands.start_rates import FLUSH_SECONDS, SLICE, StartRates
+from devgate.gateway.commands.start_rates import DEVICES_A_COMMIT, FLUSH_SECONDS, StartRates
 from devgate.model import Imei
 from devgate.store import devices
 from devgate.store.device import Device
@@ -68,7 +68,7 @@ async def test_what_waits_is_written_at_the_end(rig: Rig, autojump_clock: MockCl
 
 async def noted(rig: Rig) -> tuple[StartRates, Callable[[], int]]:
     """A start of each of more devices than go into one transaction; and how many are on disk."""
-    many = [Imei(f"{number:015}") for number in range(1000, 1000 + SLICE + 10)]
+    many = [Imei(f"{number:015}") for number in range(1000, 1000 + DEVICES_A_COMMIT + 10)]
     with rig.database.write() as conn:
         devices.insert_all(conn, [Device(imei, int(imei)) for imei in many])
     rates = StartRates(rig.records)
@@ -88,9 +88,9 @@ async def test_a_second_flush_ends_after_the_first(rig: Rig) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(rates.flush)
         await trio.testing.wait_all_tasks_blocked()
-        assert on_disk() == SLICE
+        assert on_disk() == DEVICES_A_COMMIT
         await rates.flush()
-        assert on_disk() == SLICE + 10
+        assert on_disk() == DEVICES_A_COMMIT + 10
 
 
 async def test_a_flush_that_is_cancelled_loses_nothing(
@@ -101,8 +101,8 @@ async def test_a_flush_that_is_cancelled_loses_nothing(
         nursery.start_soon(rates.run)
         await trio.sleep(FLUSH_SECONDS)
         await trio.testing.wait_all_tasks_blocked()
-        assert on_disk() == SLICE
+        assert on_disk() == DEVICES_A_COMMIT
         nursery.cancel_scope.cancel()
         ended = trio.current_time()
-    assert on_disk() == SLICE + 10
+    assert on_disk() == DEVICES_A_COMMIT + 10
     assert trio.current_time() == ended, "no pauses for starts, of which there are none"

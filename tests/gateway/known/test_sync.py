@@ -103,7 +103,7 @@ async def test_who_was_added_and_removed_meanwhile_never_was(
 async def test_an_import_is_a_few_events(
     whole: Whole, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PAGE", 20)
+    monkeypatch.setattr(module, "PAGE_DEVICES", 20)
     monkeypatch.setattr(module, "MAX_EVENTS", 30)
     async with whole.lives():
         await known(whole)

@@ -14,7 +14,7 @@ from devgate.gateway.devices.connection import Connection
 from devgate.gateway.nodes import directory as directory_module
 from devgate.gateway.nodes import registrations as registrations_module
 from devgate.gateway.nodes.directory import NodeDirectory
-from devgate.gateway.nodes.knowledge import Found, NodeKnowledge
+from devgate.gateway.nodes.knowledge import FoundDevice, NodeKnowledge
 from devgate.model import Imei
 from devgate.net.link import Link
 from devgate.store import devices
@@ -98,7 +98,7 @@ async def test_a_look_up_that_is_older_than_what_is_in_force_is_asked_again(
     add(node, Device(Y, 2))
     edit(node, Y, enabled=False)
     read = knowledge(node)._read
-    before = [Found(1, Device(Y, 2))]
+    before = [FoundDevice(1, Device(Y, 2))]
 
     async def late(imeis: Any) -> Any:
         return {Y: before.pop()} if before else await read(imeis)
