@@ -67,7 +67,7 @@ def test_how_many_were_online(database: Database) -> None:
     assert points[-1] == {"at": iso(NOW), "online": 2}
     shown = {int(point["online"]) for point in points}  # type: ignore[call-overload]
     assert shown == {0, 1, 2}
-    step, newest = fleet_day.BUCKET, len(points) - 1
+    step, newest = fleet_day.BUCKET_SECONDS, len(points) - 1
     assert [points[newest - int(ago // step)]["online"] for ago in (0, 600, 5400, 9000)] == [
         2, 1, 1, 0,
     ]  # fmt: skip

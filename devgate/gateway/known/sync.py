@@ -107,7 +107,7 @@ class Knowledge:
                 found, place = await self._records.read(maintenance.changed, self._maintained)
                 self._directory.maintenance.apply(found)
                 self._maintained = place
-                if len(found) < maintenance.PAGE_DEVICES:
+                if len(found) < maintenance.PAGE:
                     return
 
     async def _look(self) -> None:

@@ -1,4 +1,4 @@
-"""Operations on users and tokens: who they are, what they may, and for which sites."""
+"""Operations on users and tokens: their names, their roles, and their sites."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from devgate.store import accounts as stored
 from devgate.store.accounts import MAX_SITES, Account, Kind
 from devgate.store.device import MAX_NAME as MAX_SITE
 
-INVITED_SECONDS = 7 * 86400.0  # that an invitation can be used
+INVITED_SECONDS = 7 * 86400.0  # for which an invitation can be used
 USER_FIELDS = (
     "role", "sites", "all_sites", "enabled", "password", "invite", "no_second_factor", "provider"
 )  # fmt: skip
 TOKEN_FIELDS = ("role", "sites", "all_sites", "enabled", "new_secret")
-UNSAID = ("invited", "totp_step", "recovery", "subject")  # of an account, in events
+NOT_IN_EVENTS = ("invited", "totp_step", "recovery", "subject")  # fields of an account
 
 
 async def users(gateway: Gateway, args: Args, source: str) -> Reply:
@@ -92,7 +92,7 @@ async def user_add(gateway: Gateway, args: Args, source: str) -> Reply:
 
 
 async def token_add(gateway: Gateway, args: Args, source: str) -> Reply:
-    """Add a token. The reply has its secret, which nobody is told again."""
+    """Add a token. The reply has its secret, which no later reply has."""
     name = _name(args, "token")
     secret, digest = new_secret()
     return await _added(gateway, args, source, "token", name, digest, token=secret)
@@ -107,12 +107,13 @@ async def _added(
     proof: str,
     *,
     provider: bool = False,
-    **told: str | None,
+    **shown_once: str | None,
 ) -> Reply:
     role = arguments.choice(args, "role", ROLES) or "command"
     account = Account(
-        kind, name, role, _sites(args), proof, True, time(), provider=provider, **_invited(told)
-    )
+        kind, name, role, _sites(args), proof, True, time(), provider=provider,
+        **_invited(shown_once),
+    )  # fmt: skip
     await gateway.accounts.change(stored.add, account)
     rights = {"role": role, "sites": _shown_sites(account.sites)}
     audit.note(gateway, "account.added", source, kind=kind, name=name, **rights)
@@ -121,12 +122,12 @@ async def _added(
         "message": f"{kind} {name} is known with the role {role}",
         "name": name,
         **rights,
-        **told,
+        **shown_once,
     }
 
 
-def _invited(told: Mapping[str, str | None]) -> dict[str, Any]:
-    word = told.get("invitation")
+def _invited(shown_once: Mapping[str, str | None]) -> dict[str, Any]:
+    word = shown_once.get("invitation")
     if word is None:
         return {}
     return {"invited": hash_of(word), "invited_until": time() + INVITED_SECONDS}
@@ -136,7 +137,7 @@ async def user_edit(gateway: Gateway, args: Args, source: str) -> Reply:
     """Change a user: what is given, and nothing else. Another password ends the sessions."""
     name, changes = _named(args), _rights(args, USER_FIELDS)
     _must_not_be_own(args, source, name, changes)
-    password, told = arguments.secret_text(args, "password"), dict[str, str | None]()
+    password, shown_once = arguments.secret_text(args, "password"), dict[str, str | None]()
     invite = arguments.yes(args, "invite", False)
     if arguments.yes(args, "provider", False):
         must_have_no_password(password, invite)
@@ -148,9 +149,11 @@ async def user_edit(gateway: Gateway, args: Args, source: str) -> Reply:
     if arguments.yes(args, "no_second_factor", False):
         changes |= {"totp": None, "totp_step": None, "recovery": None}
     if invite:
-        told = {"invitation": secrets.token_urlsafe(24)}
-        changes |= _invited(told)
-    return await _changed(gateway, source, "user", name, changes, {"invitation": None, **told})
+        shown_once = {"invitation": secrets.token_urlsafe(24)}
+        changes |= _invited(shown_once)
+    return await _changed(
+        gateway, source, "user", name, changes, {"invitation": None, **shown_once}
+    )
 
 
 async def token_edit(gateway: Gateway, args: Args, source: str) -> Reply:
@@ -185,22 +188,22 @@ async def _changed(
     kind: Kind,
     name: str,
     changes: Mapping[str, Any],
-    told: Mapping[str, object],
+    shown_once: Mapping[str, object],
 ) -> Reply:
     before = asdict(await gateway.accounts.change(stored.change, kind, name, changes))
-    said: dict[str, Any] = {}
+    event_changes: dict[str, Any] = {}
     for field, new in changes.items():
         if field == "proof" and (new or before[field]):
-            said["password" if kind == "user" else "secret"] = HIDDEN
+            event_changes["password" if kind == "user" else "secret"] = HIDDEN
         elif field == "sites":
-            said[field] = {"old": in_words(before[field]), "new": in_words(new)}
+            event_changes[field] = {"old": in_words(before[field]), "new": in_words(new)}
         elif field == "invited_until":
-            said["invitation"] = {"old": iso(before[field]), "new": iso(new)}
+            event_changes["invitation"] = {"old": iso(before[field]), "new": iso(new)}
         elif field == "totp" and (new or before[field]):
-            said["second_factor"] = {"old": before["totp"] is not None, "new": False}
-        elif field not in UNSAID and before[field] != new:
-            said[field] = {"old": before[field], "new": new}
-    audit.note(gateway, "account.changed", source, kind=kind, name=name, changes=said)
+            event_changes["second_factor"] = {"old": before["totp"] is not None, "new": False}
+        elif field not in NOT_IN_EVENTS and before[field] != new:
+            event_changes[field] = {"old": before[field], "new": new}
+    audit.note(gateway, "account.changed", source, kind=kind, name=name, changes=event_changes)
     now = {**before, **changes}
     return {
         "status": "200",
@@ -209,7 +212,7 @@ async def _changed(
         "role": now["role"],
         "sites": _shown_sites(now["sites"]),
         "enabled": now["enabled"],
-        **told,
+        **shown_once,
     }
 
 
@@ -233,19 +236,19 @@ async def _removed(gateway: Gateway, source: str, kind: Kind, name: str) -> Repl
 
 
 def _must_not_be_own(args: Args, source: str, name: str, changes: Mapping[str, Any]) -> None:
-    """Nobody locks himself out by mistake: another one can."""
+    """Raises CallerError (409) for who would take rights from himself: somebody else can do it."""
     takes_away = changes.keys() & {"role", "sites"} or changes.get("enabled") is False
     if takes_away and Source.of(source).person == name:
         raise CallerError("409", "that is your own account: somebody else can change its rights")
 
 
 def _named(args: Args) -> str:
-    """The name of one that should be there."""
+    """The name of an account that exists."""
     return unicodedata.normalize("NFC", arguments.required(args, "name", "a string"))
 
 
 def _name(args: Args, kind: Kind) -> str:
-    """The name of a new one."""
+    """The name of a new account."""
     return str(checked(lambda text: check_name(text, kind), _named(args)))
 
 

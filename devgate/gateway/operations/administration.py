@@ -1,4 +1,4 @@
-"""What can be asked of the gateway by those who administer it: a part of `table.OPERATIONS`."""
+"""The operations of those who administer the gateway: a part of `table.OPERATIONS`."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ ADMINISTRATION: Mapping[str, Operation] = {
     "alert_rule_add": Operation(
         "Add a rule.",
         alerts.alert_rule_add,
-        ("name", "kind", *alerts.RULE),
+        ("name", "kind", *alerts.RULE_FIELDS),
         whole=True,
     ),
     "alert_rule_edit": Operation(
         "Change a rule: what is given, and nothing else.",
         alerts.alert_rule_edit,
-        ("name", *alerts.RULE),
+        ("name", *alerts.RULE_FIELDS),
         whole=True,
     ),
     "alert_rule_remove": Operation(

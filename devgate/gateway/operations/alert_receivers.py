@@ -1,4 +1,4 @@
-"""Operations on receivers of alerts. Their URLs are secrets: no reply, event or log has one."""
+"""Operations on receivers of alerts. Their URLs are secret: no reply, event or log has one."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def alert_receiver_add(gateway: Gateway, args: Args, source: str) -> Reply
     }  # fmt: skip
     keeper = Keeper.of(source)
     values |= {"owner": keeper.owner, "sites": stored_sites(keeper.sites)}
-    secret, told = await _sealed(gateway, url, values)
+    secret, described = await _sealed(gateway, url, values)
     with trio.CancelScope(shield=True):
         async with gateway.alerts.changing:
             there = await alerts.receivers(gateway, Keeper())
@@ -80,7 +80,7 @@ async def alert_receiver_add(gateway: Gateway, args: Args, source: str) -> Reply
             await gateway.records.change(stored.add_receiver, values)
             await gateway.alerts.reload()
     log.info("alert receiver added receiver=%s url=%s source=%s", name, values["shown"], source)
-    return {"status": "200", "message": f"added the receiver {name} ({told})", "name": name,
+    return {"status": "200", "message": f"added the receiver {name} ({described})", "name": name,
             "url": values["shown"], "secret": secret}  # fmt: skip
 
 
@@ -149,7 +149,7 @@ async def alert_receiver_test(gateway: Gateway, args: Args, source: str) -> Repl
 
 
 def _url(args: Args) -> str | None:
-    """No message may quote it."""
+    """The URL of the request. No message may quote it."""
     given = args.get("url")
     if given is None:
         return None
@@ -179,12 +179,12 @@ async def _sealed(gateway: Gateway, url: str, values: dict[str, Any]) -> tuple[s
     if scheme_of(url) in WEBHOOK:
         if not gateway.settings.control.private_webhooks and (host := literal(url)):
             raise CallerError("400", f"url: {not_public(host, PERMIT_ADDED)}")
-        told, values["shown"], secret = "webhook", url.partition("?")[0], new_secret()
+        described, values["shown"], secret = "webhook", url.partition("?")[0], new_secret()
     else:
         found = await gateway.alerts.courier.look(url)
         if not found.ok:
             raise CallerError("400", f"url: {found.text}")
-        told, values["shown"] = found.text, found.shown
+        described, values["shown"] = found.text, found.shown
     try:
         rows = await gateway.records.read(sealed.secrets)
         values["url"] = await closed(gateway.seal, url, rows)
@@ -193,7 +193,7 @@ async def _sealed(gateway: Gateway, url: str, values: dict[str, Any]) -> tuple[s
         )
     except SealError as err:
         raise StoreError(f"url: {err}") from None
-    return secret, told
+    return secret, described
 
 
 async def _found(gateway: Gateway, args: Args, keeper: Keeper) -> Receiver:

@@ -23,7 +23,7 @@ from devgate.store import alerts as stored
 from devgate.store.device import MAX_NAME
 from devgate.store.machine_record import MAX_TAG, one_tag
 
-RULE = (
+RULE_FIELDS = (
     "site", "tag", "minutes", "days", "receivers", "quiet", "zone", "repeat", "all_clear",
     "enabled",
 )  # fmt: skip
@@ -38,9 +38,9 @@ async def alerts(gateway: Gateway, args: Args, source: str) -> Reply:
     """A page of what fires now, the newest first."""
     after, limit, keeper = _place(args), arguments.limit(args), Keeper.of(source)
     rules = await _rules(gateway, keeper)
-    own = None if keeper.sites is None else [one.name for one in rules]
-    count = await gateway.records.read(stored.firing_count, own)
-    rows = await gateway.records.read(stored.firing_page, after, limit + 1, own)
+    names_seen = None if keeper.sites is None else [one.name for one in rules]
+    count = await gateway.records.read(stored.firing_count, names_seen)
+    rows = await gateway.records.read(stored.firing_page, after, limit + 1, names_seen)
     items = [_firing(row) for row in rows[:limit]]
     more = rows[limit - 1] if len(rows) > limit else None
     cursor = None if more is None else f"{more['fired_at']!r}:{more['rule']}:{more['subject']}"
@@ -54,8 +54,8 @@ def _place(args: Args) -> stored.Key | None:
     given = arguments.text(args, "after", MAX_CURSOR)
     if given is None:
         return None
-    at, _, rest = given.partition(":")
-    rule, colon, subject = rest.partition(":")
+    at, _, tail = given.partition(":")
+    rule, colon, subject = tail.partition(":")
     try:
         if not colon or not NAME.fullmatch(rule):
             raise ValueError
@@ -82,7 +82,7 @@ async def alert_log(gateway: Gateway, args: Args, source: str) -> Reply:
     receiver, after = arguments.text(args, "receiver"), arguments.text(args, "after", 26)
     limit = arguments.limit(args)
     keeper, since = Keeper.of(source), None
-    if keeper.sites is not None:  # what receivers got before they were his is another's
+    if keeper.sites is not None:  # not what his receivers got when they were another one's
         since = {one.name: one.added_at for one in await receivers(gateway, keeper)}
     rows = await gateway.records.read(
         stored.log_page, receiver=receiver, after=after, limit=limit + 1, since=since
@@ -93,13 +93,13 @@ async def alert_log(gateway: Gateway, args: Args, source: str) -> Reply:
 
 
 async def alert_rules(gateway: Gateway, args: Args, source: str) -> Reply:
-    """All rules that this one may see."""
+    """All rules that the caller may see."""
     rules = await _rules(gateway, Keeper.of(source))
     return {"status": "200", "items": [_rule(one) for one in rules], "next": None}
 
 
 async def receivers(gateway: Gateway, keeper: Keeper) -> list[Receiver]:
-    """All receivers that this one may see."""
+    """All receivers that the caller may see."""
     found = [Receiver.of(row) for row in await gateway.records.read(stored.receivers)]
     return [one for one in found if keeper.sees(one.sites)]
 
@@ -146,8 +146,8 @@ async def alert_rule_add(gateway: Gateway, args: Args, source: str) -> Reply:
 async def alert_rule_edit(gateway: Gateway, args: Args, source: str) -> Reply:
     """Change what is given. Raises CallerError: 400."""
     name = arguments.text(args, "name")
-    if not any(field in args for field in RULE):
-        raise CallerError("400", f"nothing to change: one of {', '.join(RULE)} expected")
+    if not any(field in args for field in RULE_FIELDS):
+        raise CallerError("400", f"nothing to change: one of {', '.join(RULE_FIELDS)} expected")
     keeper = Keeper.of(source)
     with trio.CancelScope(shield=True):
         async with gateway.alerts.changing:
@@ -159,7 +159,7 @@ async def alert_rule_edit(gateway: Gateway, args: Args, source: str) -> Reply:
             rule = await _checked(gateway, rule, keeper, old.receivers)
             anew = not rule.finds_as(old) or rule.enabled != old.enabled
             anew |= rule.sites != old.sites
-            if anew:  # what was so until now is not told
+            if anew:  # what is true already is not reported
                 rule = replace(rule, added_at=time())
             await gateway.records.change(stored.change_rule, rule.name, rule.row(), anew=anew)
             await _in_force(gateway)
@@ -184,7 +184,7 @@ def _answer(rule: Rule) -> dict[str, object]:
 
 
 def _given(args: Args) -> dict[str, Any]:
-    """What the request says of a rule, in the types of Rule. Bounds are `checked`."""
+    """The fields of a rule in the request, in the types of Rule. `checked` has their bounds."""
     values: dict[str, Any] = {}
     for field in ("minutes", "days", "repeat"):
         if (number := arguments.number(args, field)) is not None:
@@ -192,10 +192,10 @@ def _given(args: Args) -> dict[str, Any]:
     for field in ("all_clear", "enabled"):
         if (yes := arguments.maybe(args, field)) is not None:
             values[field] = yes
-    for field, most in (("site", MAX_NAME), ("quiet", 11), ("zone", MAX_ZONE)):
+    for field, length in (("site", MAX_NAME), ("quiet", 11), ("zone", MAX_ZONE)):
         if field in args:
             given = args[field]
-            values[field] = "" if given in (None, "") else arguments.text(args, field, most)
+            values[field] = "" if given in (None, "") else arguments.text(args, field, length)
     if "tag" in args:
         tag = arguments.text(args, "tag", MAX_TAG) if args["tag"] not in (None, "") else None
         values["tag"] = one_tag("tag", tag) if tag else ""
@@ -204,11 +204,11 @@ def _given(args: Args) -> dict[str, Any]:
     return values
 
 
-def must_have_room(what: str, sites: Sequence[Sites], most: int, keeper: Keeper) -> None:
-    """Raises CallerError (409) where there are as many as there may be, of all or of this one's.
-    `sites` are those of each that is there."""
-    if len(sites) >= most:
-        raise CallerError("409", f"there are {most} {what}; remove one")
+def must_have_room(what: str, sites: Sequence[Sites], limit: int, keeper: Keeper) -> None:
+    """Raises CallerError (409) if there are `limit` already, or MAX_OWN of this keeper's. `sites`
+    are those of each one that there is."""
+    if len(sites) >= limit:
+        raise CallerError("409", f"there are {limit} {what}; remove one")
     if keeper.sites is not None and sum(map(keeper.sees, sites)) >= MAX_OWN:
         raise CallerError("409", f"there are {MAX_OWN} {what} of your sites; remove one")
 
@@ -229,8 +229,8 @@ async def _checked(
 
 
 async def _sites_of(gateway: Gateway, rule: Rule, keeper: Keeper) -> Sites:
-    """The sites of a rule that this one changes: all that are his by now, unless it would tell of
-    them somebody who sees fewer. Then they stay as they are."""
+    """The sites of a rule that this keeper changes: all that he may see now. If one of its
+    receivers belongs to somebody who sees fewer sites, they stay as they are."""
     assert keeper.sites is not None
     found = await receivers(gateway, Keeper())
     others = [one for one in found if one.name in rule.receivers and one.owner != keeper.owner]

@@ -15,17 +15,16 @@ from devgate.model import IMEI, MAX_TIME, Imei, alternatives, duration, imei, sh
 
 Args = Mapping[str, object]
 
-MAX_KEY = 128  # characters of a caller's own name for a command
-MAX_TIMEOUT = 300.0  # seconds to wait for a device's answer
-MAX_EXPIRES = 30 * 86400.0  # seconds that a start may be deferred: a month
+MAX_KEY_LENGTH = 128  # of a caller's own name for a command, in characters
+MAX_TIMEOUT_SECONDS = 300.0  # to wait for a device's answer
+MAX_EXPIRES_SECONDS = 30 * 86400.0  # that a start may be deferred: a month
 MAX_SOURCE = 80  # characters: a name of 64 and the way it came
-MAX_LIMIT = 1000  # items of one page
-LIMIT = 100
+MAX_LIMIT, DEFAULT_LIMIT = 1000, 100  # items of one page
 MAX_AT_ONCE = 500  # devices that one request changes, all or none: about 30 ms
 _COMMAND_ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}", re.ASCII)  # a ULID
-# The sites that the caller is limited to, if a list must be narrowed to them (`operations.sites`).
-# A request cannot have a field of this name.
-OWN = "sites of the caller"
+# Where `operations.sites` puts the sites of a caller who is limited to some: lists are narrowed to
+# them. A request cannot have a field of this name.
+OWN_SITES = "sites of the caller"
 
 
 def expected(name: str, what: str, given: object) -> CallerError:
@@ -54,7 +53,7 @@ def unknown(args: Args, fields: Sequence[str]) -> CallerError:
 
 def own_sites(args: Args) -> frozenset[str] | None:
     """The sites to which a list is narrowed; None: it is not narrowed."""
-    given = args.get(OWN)
+    given = args.get(OWN_SITES)
     return given if isinstance(given, frozenset) else None
 
 
@@ -71,10 +70,10 @@ def devices(args: Args) -> list[Imei]:
     return listed(given, MAX_AT_ONCE)
 
 
-def listed(given: object, most: int) -> list[Imei]:
-    """A list of 1 to `most` IMEIs, each once."""
-    if not isinstance(given, list) or not 1 <= len(given) <= most:
-        raise expected("imeis", f"a list of 1 to {most} IMEIs", given)
+def listed(given: object, max_count: int) -> list[Imei]:
+    """A list of 1 to `max_count` IMEIs, each once."""
+    if not isinstance(given, list) or not 1 <= len(given) <= max_count:
+        raise expected("imeis", f"a list of 1 to {max_count} IMEIs", given)
     return list(dict.fromkeys(map(imei, given)))
 
 
@@ -83,13 +82,13 @@ def maybe_device(args: Args) -> Imei | None:
     return None if args.get("imei") is None else imei(args["imei"])
 
 
-def long(args: Args, most: int) -> int:
+def long(args: Args, max_long: int) -> int:
     """`long`, as digits or as an integer; the wire carries it without leading zeros."""
     given = args.get("long")
     if isinstance(given, str) and given.isascii() and given.isdigit() and len(given) <= 32:
         given = int(given)
-    if type(given) is not int or not 1 <= given <= most:  # a JSON true is an int, too
-        raise expected("long", f"a whole number from 1 to {most}", given)
+    if type(given) is not int or not 1 <= given <= max_long:  # a JSON true is an int, too
+        raise expected("long", f"a whole number from 1 to {max_long}", given)
     return given
 
 
@@ -107,14 +106,14 @@ def key(args: Args, required: bool = False) -> str | None:
                 "sent",
             )
         return None
-    if not isinstance(given, str) or not 1 <= len(given) <= MAX_KEY:
-        raise expected("key", f"a string of 1 to {MAX_KEY} characters", given)
+    if not isinstance(given, str) or not 1 <= len(given) <= MAX_KEY_LENGTH:
+        raise expected("key", f"a string of 1 to {MAX_KEY_LENGTH} characters", given)
     if not given.isprintable():
         raise expected("key", "printable characters", given)
     return given
 
 
-def seconds(args: Args, name: str, most: float) -> float | None:
+def seconds(args: Args, name: str, max_seconds: float) -> float | None:
     """A duration in seconds: a number, or a string such as "90" or "5m"."""
     given = args.get(name)
     if given is None:
@@ -127,8 +126,8 @@ def seconds(args: Args, name: str, most: float) -> float | None:
             value = None
     elif isinstance(given, int | float) and not isinstance(given, bool):
         value = float(given) if abs(given) < 1e15 else math.inf
-    if value is None or not 0 < value <= most:
-        raise expected(name, f"seconds, above 0 and at most {span(most)},", given)
+    if value is None or not 0 < value <= max_seconds:
+        raise expected(name, f"seconds, above 0 and at most {span(max_seconds)},", given)
     return value
 
 
@@ -169,22 +168,22 @@ def maybe(args: Args, name: str) -> bool | None:
     return None if args.get(name) is None else yes(args, name, False)
 
 
-def text(args: Args, name: str, most: int = 64) -> str | None:
-    """A field with 1 to `most` printable characters; None without it."""
+def text(args: Args, name: str, max_length: int = 64) -> str | None:
+    """A field with 1 to `max_length` printable characters; None without it."""
     given = args.get(name)
     if given is None:
         return None
-    if not isinstance(given, str) or not 1 <= len(given) <= most:
-        raise expected(name, f"a string of 1 to {most} characters", given)
+    if not isinstance(given, str) or not 1 <= len(given) <= max_length:
+        raise expected(name, f"a string of 1 to {max_length} characters", given)
     # PostgreSQL refuses NUL, and UTF-8 has no half surrogate pairs.
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in given):
         raise expected(name, "printable characters", given)
     return given
 
 
-def required(args: Args, name: str, what: str, most: int = 64) -> str:
+def required(args: Args, name: str, what: str, max_length: int = 64) -> str:
     """text(), which is required: `what` says what is expected."""
-    given = text(args, name, most)
+    given = text(args, name, max_length)
     if given is None:
         raise expected(name, what, given)
     return given
@@ -201,8 +200,8 @@ def choice(args: Args, name: str, among: tuple[str, ...]) -> str | None:
 
 
 def limit(args: Args) -> int:
-    """`limit`, 1 to MAX_LIMIT; LIMIT without it."""
-    given = args.get("limit", LIMIT)
+    """`limit`, 1 to MAX_LIMIT; DEFAULT_LIMIT without it."""
+    given = args.get("limit", DEFAULT_LIMIT)
     if type(given) is not int or not 1 <= given <= MAX_LIMIT:
         raise expected("limit", f"a number from 1 to {MAX_LIMIT}", given)
     return given

@@ -1,4 +1,4 @@
-"""What the gateway has in memory, in the shape of replies: for pages while the database is away.
+"""What the gateway has in memory, as replies: for pages while the database is away.
 
 What memory does not hold (history, when a device went offline) is empty here.
 """
@@ -24,8 +24,8 @@ from devgate.gateway.reports import attention, fleet_day
 from devgate.model import Imei, iso
 from devgate.store.maintenance import SITE
 
-SCANS = trio.CapacityLimiter(1)  # of the whole directory at once: each takes its part of a core
-TRIES = 5  # of a scan, while other threads change what it goes through
+SCANS = trio.CapacityLimiter(1)  # scans of the whole directory at once: each costs processor time
+MAX_TRIES = 5  # of a scan, which fails when another thread changes the directory
 
 
 P = ParamSpec("P")
@@ -34,7 +34,7 @@ P = ParamSpec("P")
 def now(
     function: Callable[P, Reply], *args: P.args, **kwargs: P.kwargs
 ) -> Callable[[], Awaitable[Reply]]:
-    """The function for who awaits what is in memory."""
+    """The function as one that is awaited."""
 
     async def found() -> Reply:
         return function(*args, **kwargs)
@@ -105,10 +105,10 @@ async def devices(
         )
 
     def scan() -> list[Imei]:
-        for _ in range(TRIES):
+        for _ in range(MAX_TRIES):
             try:
                 return nsmallest(limit + 1, filter(wanted, directory.imeis()))
-            except RuntimeError:  # the directory grew in the middle of it
+            except RuntimeError:  # the directory has grown during the scan
                 continue
         return []
 
@@ -157,7 +157,7 @@ def places() -> Reply:
 
 
 def nothing() -> Reply:
-    """For what memory does not hold at all."""
+    """The reply for what is not in memory at all."""
     return {"status": "200"}
 
 

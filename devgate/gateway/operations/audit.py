@@ -20,7 +20,7 @@ PAGE = 1000  # events of an export that are read at once
 MAX_IMEIS = 20  # devices that an event of an operation names; it counts them all
 ALL = 2**62  # above every number of an event
 # Operations that change nothing, whose events are their own, or which make a command.
-OWN = frozenset({
+WITH_OWN_EVENT = frozenset({
     "start", "stop", "test_start", "cancel", "resolve", "add", "edit", "remove", "approve",
     "import", "upload",
     "bulk_start", "bulk_stop", "bulk_edit", "refresh", "users", "tokens", "sessions",
@@ -79,7 +79,7 @@ def _wanted(args: Args) -> Wanted:
 
 
 def tell(gateway: Gateway, name: str, args: Args, who: Source) -> None:
-    """An operation has changed something: that is an event, if it makes none of its own."""
+    """Write the event of an operation that has changed something and writes no event itself."""
     given: dict[str, object] = {}
     for field, value in args.items():
         if field == "type" or value is None:

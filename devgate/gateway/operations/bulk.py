@@ -25,14 +25,14 @@ from devgate.gateway.operations.reply import Reply
 from devgate.model import Imei, iso, shown
 from devgate.store.device import UNITS
 
-WHICH = ("bulk", "imeis", "match", "most", "dry_run")  # of every job
+JOB_FIELDS = ("bulk", "imeis", "match", "most", "dry_run")  # of every job
 CHANGES = (  # that one edit can make
     "site", "phone", "qr", "unit", "ack_timeout", "enabled", "model", "firmware", "installed_on",
     "note", "tags", "tag", "untag",
 )  # fmt: skip
 MAX_LISTED = 3000  # IMEIs in a request, which has 64 KiB
-PAGE = 250  # devices that are looked for at once, while devices wait
-ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+PAGE_DEVICES = 250  # that one read returns: devices wait for it
+JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 
 
 async def bulk_start(gateway: Gateway, args: Args, source: str) -> Reply:
@@ -40,8 +40,8 @@ async def bulk_start(gateway: Gateway, args: Args, source: str) -> Reply:
     asked = {
         "long": arguments.long(args, gateway.settings.command.max_long),
         "unit": arguments.choice(args, "unit", UNITS) or UNITS[0],
-        "timeout": arguments.seconds(args, "timeout", arguments.MAX_TIMEOUT),
-        "expires": arguments.seconds(args, "expires", arguments.MAX_EXPIRES),
+        "timeout": arguments.seconds(args, "timeout", arguments.MAX_TIMEOUT_SECONDS),
+        "expires": arguments.seconds(args, "expires", arguments.MAX_EXPIRES_SECONDS),
     }
     return await _asked(gateway, args, source, "start", asked)
 
@@ -49,8 +49,8 @@ async def bulk_start(gateway: Gateway, args: Args, source: str) -> Reply:
 async def bulk_stop(gateway: Gateway, args: Args, source: str) -> Reply:
     """Stop machines, one after the other."""
     asked = {
-        "timeout": arguments.seconds(args, "timeout", arguments.MAX_TIMEOUT),
-        "expires": arguments.seconds(args, "expires", arguments.MAX_EXPIRES),
+        "timeout": arguments.seconds(args, "timeout", arguments.MAX_TIMEOUT_SECONDS),
+        "expires": arguments.seconds(args, "expires", arguments.MAX_EXPIRES_SECONDS),
         "cancel": arguments.yes(args, "cancel", False),
     }
     return await _asked(gateway, args, source, "stop", asked)
@@ -93,7 +93,7 @@ async def _asked(
     if arguments.yes(args, "dry_run", False):
         return await _looked_at(gateway, imeis)
     job = Job(id or f"bulk-{secrets.token_hex(8)}", action, source, content, imeis)
-    # The same id may have come while the machines were looked for.
+    # Another request with this id may have come while the machines were read.
     if gateway.bulk.get(job.id) is None:
         gateway.bulk.add(job, partial(bulk_work.WORK[action], gateway, asked))
     return reply_of(gateway.bulk.find(job.id))
@@ -101,7 +101,7 @@ async def _asked(
 
 def _id(args: Args) -> str | None:
     given = args.get("bulk")
-    if given is not None and not (isinstance(given, str) and ID.fullmatch(given)):
+    if given is not None and not (isinstance(given, str) and JOB_ID.fullmatch(given)):
         raise CallerError(
             "400", "bulk: 1 to 64 letters, digits, dots, dashes and underlines expected, not "
             + shown(given),
@@ -127,7 +127,7 @@ async def _selected(gateway: Gateway, args: Args, source: str) -> Sequence[Imei]
     while True:
         page: dict[str, Any] = await device_list.devices(
             gateway,
-            {**match, arguments.OWN: args.get(arguments.OWN), "limit": PAGE}
+            {**match, arguments.OWN_SITES: args.get(arguments.OWN_SITES), "limit": PAGE_DEVICES}
             | ({} if after is None else {"after": after}),
             source,
         )
@@ -143,7 +143,7 @@ async def _selected(gateway: Gateway, args: Args, source: str) -> Sequence[Imei]
 
 
 async def _looked_at(gateway: Gateway, imeis: Sequence[Imei]) -> Reply:
-    """How the machines are, before anything is asked of them."""
+    """The state of the machines, before anything is asked of them."""
     await gateway.knowledge.learn(imeis)
     online, running = set(await fleetwide.online(gateway)), set(await fleetwide.running(gateway))
     return {

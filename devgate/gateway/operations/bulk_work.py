@@ -1,5 +1,5 @@
-"""What a job for many machines does. Devices come first: few are asked at a time, at a measured
-pace, and rows are changed in transactions so short that a start never waits for one."""
+"""What a job for many machines does. It must not delay other starts: few machines are asked at a
+time, at a limited rate, and rows are changed in short transactions."""
 
 from __future__ import annotations
 
@@ -18,31 +18,35 @@ from devgate.gateway.operations import devices, maintenance
 from devgate.gateway.operations.arguments import Args
 from devgate.model import Imei
 
-IN_FLIGHT = 16  # machines that have been asked and have not answered
+MAX_IN_FLIGHT = 16  # machines of a job that have been asked and have not answered
 PACE_SECONDS = 0.005  # between two: 200 a second take about 4 % of a core
-EDITED_AT_ONCE = 50  # devices in one transaction
-EDIT_PAUSE_SECONDS = 0.05  # between two of them
+DEVICES_A_TRANSACTION = 50
+EDIT_PAUSE_SECONDS = 0.05  # between two transactions
 WRONG_UNIT = {  # by whether the machine counts times
     True: "this machine counts times, not seconds; nothing was sent",
     False: "this machine counts seconds, not times; nothing was sent",
 }
-# What some machines are to have, all or none.
+# Changes some machines, all or none.
 Change = Callable[[Gateway, Args, str], Awaitable[object]]
 STOPS = MachineResult("503", outcome_of("503"), "the gateway stops; nothing was sent")
 
 
 async def order(gateway: Gateway, asked: Mapping[str, Any], job: Job) -> None:
     """Start or stop each machine."""
-    left, pace = iter(job.imeis), trio.Lock()
+    remaining, pace = iter(job.imeis), trio.Lock()
     async with trio.open_nursery() as nursery:
-        for _ in range(IN_FLIGHT):
-            nursery.start_soon(_order_some, gateway, asked, job, left, pace)
+        for _ in range(MAX_IN_FLIGHT):
+            nursery.start_soon(_order_some, gateway, asked, job, remaining, pace)
 
 
 async def _order_some(
-    gateway: Gateway, asked: Mapping[str, Any], job: Job, left: Iterator[Imei], pace: trio.Lock
+    gateway: Gateway,
+    asked: Mapping[str, Any],
+    job: Job,
+    remaining: Iterator[Imei],
+    pace: trio.Lock,
 ) -> None:
-    for imei in left:
+    for imei in remaining:
         async with pace:
             await trio.sleep(PACE_SECONDS)
         if job.state == "cancelling":
@@ -97,15 +101,15 @@ async def maintain(gateway: Gateway, asked: Mapping[str, Any], job: Job) -> None
 async def _some_at_once(
     gateway: Gateway, asked: Mapping[str, Any], job: Job, change: Change
 ) -> None:
-    for start in range(0, len(job.imeis), EDITED_AT_ONCE):
+    for start in range(0, len(job.imeis), DEVICES_A_TRANSACTION):
         if job.state == "cancelling":
             return
-        some = list(job.imeis[start : start + EDITED_AT_ONCE])
+        some = list(job.imeis[start : start + DEVICES_A_TRANSACTION])
         result = await _changed(gateway, asked, job, some, change)
         if len(some) == 1 or result.outcome == "done":
             for imei in some:
                 job.note(imei, result)
-        else:  # one of them was removed meanwhile, or cannot have it: which, is to be told
+        else:  # one was removed meanwhile, or cannot be changed so: find out which
             for imei in some:
                 job.note(imei, await _changed(gateway, asked, job, [imei], change))
         await trio.sleep(EDIT_PAUSE_SECONDS)
@@ -117,7 +121,7 @@ async def _changed(
     if gateway.orders.closed:
         return STOPS
     try:
-        # What was begun is finished: a cancelled job knows what it has done.
+        # What was begun is finished, so that a cancelled job knows what it has done.
         with trio.CancelScope(shield=True):
             await change(gateway, {"imeis": imeis, **asked}, job.source)
     except DevgateError as err:

@@ -1,4 +1,4 @@
-"""The operation that lists devices: one list, filtered, sorted and counted, for all ways in."""
+"""The operation that lists devices, filtered, sorted and counted."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from devgate.store.device_filters import MAX_DEVICES, Wanted
 from devgate.store.device_orders import MAX_CURSOR, SORTS
 from devgate.store.machine_record import MAX_TAG, MAX_WORD, one_tag
 
-MAX_SEARCH = 64  # characters of what is looked for
-MAX_SPAN = 400 * 86400.0  # seconds that a device may be offline or unused
+MAX_SEARCH = 64  # characters of a text that is searched for
+MAX_SPAN = 400 * 86400.0  # seconds: the longest time offline or unused that can be asked for
 FILTERS = (
     "q", "site", "online", "running", "enabled", "seen", "offline_for", "not_started_for",
     "failing", "model", "tag",
@@ -52,10 +52,10 @@ async def devices(gateway: Gateway, args: Args, source: str) -> Reply:
 
 def wanted_of(args: Args) -> Wanted:
     """The filters of a request. Raises CallerError (400), which names the field."""
-    now, own = time(), arguments.own_sites(args)
+    now, own_sites = time(), arguments.own_sites(args)
     site = arguments.text(args, "site", MAX_NAME)
-    if own is not None and site is None and len(own) == 1:
-        (site,), own = own, None  # what is looked for at one site is found quicker
+    if own_sites is not None and site is None and len(own_sites) == 1:
+        (site,), own_sites = own_sites, None  # one site is read faster than a set
     away = arguments.seconds(args, "offline_for", MAX_SPAN)
     idle = arguments.seconds(args, "not_started_for", MAX_SPAN)
     failing = arguments.percent(args, "failing")
@@ -63,7 +63,7 @@ def wanted_of(args: Args) -> Wanted:
     return Wanted(
         text=arguments.text(args, "q", MAX_SEARCH),
         site=site,
-        sites=own,
+        sites=own_sites,
         enabled=arguments.maybe(args, "enabled"),
         online=arguments.maybe(args, "online"),
         running=arguments.maybe(args, "running"),

@@ -22,10 +22,10 @@ from devgate.store.device import COLUMNS, MAX_ACK_TIMEOUT, NULLABLE, RECORD, Dev
 from devgate.store.history import Reading
 from devgate.store.machine_record import tagged
 
-PAGE = 1000  # devices of an export that are read at once
-PLACE = ("latitude", "longitude")
-TAGGING = ("tag", "untag")  # of an edit: some tags more, or less
-ANY = Imei("0" * 15)  # stands for a device when what all are to have is checked
+PAGE_DEVICES = 1000  # of an export, that one read returns
+PLACE_FIELDS = ("latitude", "longitude")
+TAGGING = ("tag", "untag")  # of an edit: tags to add, or to remove
+ANY_IMEI = Imei("0" * 15)  # of a device that stands for any, to check values
 
 
 async def device(gateway: Gateway, args: Args, source: str) -> Reply:
@@ -122,15 +122,16 @@ async def _changed(
 
 
 def given(args: Args) -> dict[str, Any]:
-    """What the request says of a device, by the columns' names. Values are the store's to check,
-    types are ours. `number` is the device's `id` where that names the request: on the socket."""
+    """The fields of a device in the request, by the names of the columns. Types are checked here,
+    values by the store. `number` is the device's `id` where that names the request: on the
+    socket."""
     if "number" in args:
         if "id" in args:
             raise CallerError("400", "number: either number or id expected, not both")
         args = {**args, "id": args["number"]}
     found: dict[str, Any] = {}
-    if len(alone := [name for name in PLACE if name in args]) == 1:
-        [missing] = set(PLACE) - {*alone}
+    if len(alone := [name for name in PLACE_FIELDS if name in args]) == 1:
+        [missing] = set(PLACE_FIELDS) - {*alone}
         raise CallerError("400", f"{missing}: a number expected, for {alone[0]} is given")
     for name in (*COLUMNS[1:], *TAGGING):
         if name not in args:
@@ -142,7 +143,7 @@ def given(args: Args) -> dict[str, Any]:
             value = arguments.seconds(args, name, MAX_ACK_TIMEOUT)
         elif name == "enabled":
             value = arguments.yes(args, "enabled", True)
-        elif name in PLACE and value is not None:
+        elif name in PLACE_FIELDS and value is not None:
             pass  # a number: the store says what else is wrong with it
         elif not isinstance(value, str) and not (value is None and name in NULLABLE):
             raise arguments.expected(name, "a string", value)
@@ -155,7 +156,7 @@ def given(args: Args) -> dict[str, Any]:
 def check(fields: Mapping[str, Any]) -> None:
     """Whether any device can have that. Raises CallerError (400), which names the field."""
     alone = {name: value for name, value in fields.items() if name not in TAGGING}
-    checked(Device(ANY, 0, **alone))
+    checked(Device(ANY_IMEI, 0, **alone))
     tagged(None, fields.get("tag"), fields.get("untag"))
 
 
@@ -163,7 +164,7 @@ async def export(gateway: Gateway, args: Args, source: str) -> Stream:
     """All devices by IMEI, one a line. With `end`, a last line says that they were all."""
     end, sites = arguments.yes(args, "end", False), arguments.own_sites(args)
     # An error here is a reply.
-    first = await gateway.records.read(stored.page, None, PAGE, sites)
+    first = await gateway.records.read(stored.page, None, PAGE_DEVICES, sites)
     return Stream({"status": "200", "message": "all devices"}, _all(gateway, first, end, sites))
 
 
@@ -174,6 +175,6 @@ async def _all(
     while page:
         for one in page:
             yield one._asdict()
-        page = await gateway.records.read(stored.page, page[-1].imei, PAGE, sites)
+        page = await gateway.records.read(stored.page, page[-1].imei, PAGE_DEVICES, sites)
     if end:
         yield {"end": True}

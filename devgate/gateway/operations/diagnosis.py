@@ -12,7 +12,7 @@ from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply
 from devgate.gateway.reports.diagnosis import (
     DAY_SECONDS,
-    PERIODS_DAYS,
+    DAYS,
     Connections,
     EventItem,
     answers,
@@ -26,22 +26,22 @@ from devgate.store.history import Reading
 
 
 class MachineData(NamedTuple):
-    """What the database has of it."""
+    """What the database has of one machine."""
 
     device: Device
     events: list[EventItem]
     complete: bool  # there are no older events in that time
     answers: list[Answer]
     others: list[Answer]  # of machines of its model
-    compared: int  # how many of these
+    compared: int  # the number of these machines
 
 
 async def diagnosis(gateway: Gateway, args: Args, source: str) -> Reply:
     """Reconnects, silences, absences and answers of one device, over 1, 7 or 30 days up to now."""
     imei, now = arguments.device(args), time()
     given = arguments.number(args, "days")
-    days = PERIODS_DAYS[1] if given is None else given
-    if days not in PERIODS_DAYS:
+    days = DAYS[1] if given is None else given
+    if days not in DAYS:
         raise arguments.expected("days", "one of 1, 7, 30", days)
     since = now - days * DAY_SECONDS
     await gateway.records.flushed()
@@ -72,10 +72,10 @@ def _read(conn: Reading, imei: Imei, since: float) -> MachineData:
     if device is None:
         raise no_device(imei)
     events, complete = reads.events_of(conn, imei, since)
-    own = reads.answers_of(conn, imei, since, reads.MAX_ANSWERS)
+    own_answers = reads.answers_of(conn, imei, since, reads.MAX_ANSWERS)
     others: list[Answer] = []
     imeis = reads.others_of(conn, imei, device.model) if device.model else ()
     for one in imeis:
         others += reads.answers_of(conn, one, since, reads.MAX_OTHER_ANSWERS)
     items = [(at, type, detail) for at, type, detail in events]
-    return MachineData(device, items, complete, own, others, len(imeis))
+    return MachineData(device, items, complete, own_answers, others, len(imeis))

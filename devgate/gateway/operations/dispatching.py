@@ -12,7 +12,7 @@ from devgate.gateway.operations.table import OPERATIONS
 from devgate.model import Source, nearest, shown
 
 # Changes without an event of their own: the audit has an event `operation.done` for them.
-_TELLS = frozenset(OPERATIONS) - audit.OWN - {
+_TELLS = frozenset(OPERATIONS) - audit.WITH_OWN_EVENT - {
     name for name, role in NEEDS.items() if role == "read"
 }  # fmt: skip
 _FIELDS = {name: frozenset(("type", *one.fields)) for name, one in OPERATIONS.items()}

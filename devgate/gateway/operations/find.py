@@ -20,9 +20,10 @@ from devgate.store.device import MAX_ID, Device
 from devgate.store.device_filters import Wanted
 from devgate.store.history import Reading, Record
 
-FOUND = 10  # devices and commands that are shown
-MAX_WORDS = arguments.MAX_KEY  # characters
-NUMBER = re.compile(r"(?:No\.|编号)?\s*([0-9]+)", re.IGNORECASE)  # alone, or as stickers write it
+MAX_FOUND = 10  # devices, and commands, in a reply
+MAX_WORDS = arguments.MAX_KEY_LENGTH  # characters
+# A number alone, or as stickers have it.
+STICKER_NUMBER = re.compile(r"(?:No\.|编号)?\s*([0-9]+)", re.IGNORECASE)
 
 
 class SearchResult(NamedTuple):
@@ -58,19 +59,19 @@ async def find(gateway: Gateway, args: Args, source: str) -> Reply:
 
 def _find(conn: Reading, words: str, sites: frozenset[str] | None) -> SearchResult:
     exact: list[Device] = []
-    if written := NUMBER.fullmatch(words):
+    if written := STICKER_NUMBER.fullmatch(words):
         number = int(written[1])
         imeis = {words} | set(stored.owners(conn, [number] if number <= MAX_ID else []).values())
         exact = list(stored.among(conn, imeis))
     known = {device.imei for device in exact}
-    exact += [one for one in stored.by_record(conn, words, FOUND) if one.imei not in known]
-    commands = list(history.page(conn, key=words, limit=FOUND))
+    exact += [one for one in stored.by_record(conn, words, MAX_FOUND) if one.imei not in known]
+    commands = list(history.page(conn, key=words, limit=MAX_FOUND))
     if (one := history.by_id(conn, words.upper())) is not None:
         commands.insert(0, one)
     known = {device.imei for device in exact}
     near: list[Device] = []
     if len(words) <= MAX_SEARCH:
-        rows = device_pages.find(conn, Wanted(text=words, sites=sites), FOUND).rows
+        rows = device_pages.find(conn, Wanted(text=words, sites=sites), MAX_FOUND).rows
         near = [row.device for row in rows if row.device.imei not in known]
     site = bool(device_pages.find(conn, Wanted(site=words), 1).rows)
     presence = history.presence_of(conn, [device.imei for device in (*exact, *near)])

@@ -22,23 +22,23 @@ from devgate.store.history import Reading, Record
 from devgate.store.own_sites import Now
 from devgate.webhooks.position import BY_HAND
 
-UNKNOWN, LATEST = 20, 8
-USUAL_DAYS = 7  # that say how many commands fail as a rule
+MAX_UNKNOWN, MAX_LATEST = 20, 8  # unknown outcomes, and newest commands, in a reply
+USUAL_DAYS = 7  # by which it is known how many commands usually fail
 
 
 async def fleet(gateway: Gateway, args: Args, source: str) -> Reply:
     """The last 24 hours: counts, hours, sites in the dark, odd devices, newest events."""
     now, sites = time(), arguments.own_sites(args)
-    kept = gateway.fleet.of(sites)
-    counted = await _counted(gateway, kept, USUAL_DAYS)
+    part = gateway.fleet.of(sites)
+    counted = await _counted(gateway, part, USUAL_DAYS)
     await gateway.records.flushed()
     unknown, rows, latest = await gateway.records.read(_newest, now - fleet_day.DAY, sites)
     unresolved = (await gateway.inbox.count(gateway.records, sites)).n
     here = await fleetwide.now(gateway, sites)
     hours, dark = fleet_day.by_hour(counted), await _dark(gateway, counted)
     offline = here.known - counted.absence.disabled - here.online
-    items = await _attention(gateway, kept, counted, hours, dark, unresolved, here)
-    reply = kept.last = {
+    items = await _attention(gateway, part, counted, hours, dark, unresolved, here)
+    reply = part.last = {
         "status": "200",
         "at": iso(now),
         "known": here.known,
@@ -92,20 +92,20 @@ async def _dark(gateway: Gateway, counted: fleet_day.FleetCounts) -> list[dict[s
 
 async def _attention(
     gateway: Gateway,
-    kept: Fleet,
+    part: Fleet,
     counted: fleet_day.FleetCounts,
     hours: Sequence[dict[str, Any]],
     dark: Sequence[dict[str, Any]],
     unresolved: int,
     here: Now,
-    most_sites: int = attention.MAX_SITES,
+    max_sites: int = attention.MAX_SITES,
 ) -> list[dict[str, object]]:
     """What a person should look at. Webhooks and certificates concern those who see all sites."""
-    now, whole = time(), kept.sites is None
+    now, whole = time(), part.sites is None
     enabled = here.known - counted.absence.disabled
     under_way = int(now - counted.since) // fleet_day.HOUR
-    recent = range(under_way - attention.RECENT + 1, under_way + 1)
-    before = kept.past.known(USUAL_DAYS, now, counted.since)
+    recent = range(under_way - attention.RECENT_HOURS + 1, under_way + 1)
+    before = part.past.known(USUAL_DAYS, now, counted.since)
     usual = [*before, *(hour for number, hour in enumerate(hours) if number not in recent)]
     return attention.found(
         store=gateway.records.state,
@@ -131,7 +131,7 @@ async def _attention(
         odd=len(counted.odd),
         certificates=await gateway.certificates.known() if whole else (),
         now=now,
-        most_sites=most_sites,
+        max_sites=max_sites,
     )
 
 
@@ -143,10 +143,10 @@ async def trend(gateway: Gateway, args: Args, source: str) -> Reply:
     if days not in past.DAYS:
         raise arguments.expected("days", "one of 1, 7, 30", days)
     sites = arguments.own_sites(args)
-    kept = gateway.fleet.of(sites)
-    counted = await _counted(gateway, kept, days)
+    part = gateway.fleet.of(sites)
+    counted = await _counted(gateway, part, days)
     online = (await fleetwide.now(gateway, sites)).online
-    hours, complete = fleet_day.by_hours(counted, kept.past, days, online, now)
+    hours, complete = fleet_day.by_hours(counted, part.past, days, online, now)
     return {
         "status": "200",
         "days": days,
@@ -165,24 +165,24 @@ def soon(gateway: Gateway, task: Callable[[], Awaitable[None]]) -> bool:
     return gateway.dispatcher.soon(work)
 
 
-async def _counted(gateway: Gateway, kept: Fleet, days: int) -> fleet_day.FleetCounts:
+async def _counted(gateway: Gateway, part: Fleet, days: int) -> fleet_day.FleetCounts:
     """The last day's counts; those of `days` are made beside the service."""
-    counted = await kept.counted(gateway.records, partial(soon, gateway))
-    if kept.past.want(days):
-        fill = partial(kept.past.fill, gateway.records, gateway.background)
+    counted = await part.counted(gateway.records, partial(soon, gateway))
+    if part.past.want(days):
+        fill = partial(part.past.fill, gateway.records, gateway.background)
         if not gateway.dispatcher.soon(fill):
-            kept.past.give_up()
+            part.past.give_up()
     return counted
 
 
 def _newest(
     conn: Reading, since: float, sites: frozenset[str] | None
 ) -> tuple[int, Sequence[Record], Sequence[Record]]:
-    rows = inbox.page(conn, inbox.Looked(sites=sites), after=None, limit=UNKNOWN).rows
+    rows = inbox.page(conn, inbox.Looked(sites=sites), after=None, limit=MAX_UNKNOWN).rows
     if sites is None:
-        latest = statistics.latest(conn, LATEST)
+        latest = statistics.latest(conn, MAX_LATEST)
     else:
-        found = command_pages.find(conn, Wanted(sites=sites), LATEST).rows
+        found = command_pages.find(conn, Wanted(sites=sites), MAX_LATEST).rows
         latest = statistics.with_names(conn, found)
     return statistics.unknown(conn, since, sites), rows, latest
 

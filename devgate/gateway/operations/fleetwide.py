@@ -1,4 +1,4 @@
-"""Questions about the whole fleet: to this gateway's memory, or to all nodes of a cluster."""
+"""Numbers and lists of the whole fleet: from this gateway's memory, or from all nodes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from devgate.model import Imei
 from devgate.store import alert_looks, node_list, own_sites
 from devgate.store.own_sites import Now
 
-ALL = 2**31 - 1  # more than there are
+NO_LIMIT = 2**31 - 1  # more devices than there are
 
 
 async def online(gateway: Gateway) -> Collection[str]:
@@ -33,7 +33,7 @@ async def running(gateway: Gateway) -> Collection[str]:
     """The IMEIs of devices that run. Raises StoreError at a node."""
     if gateway.cluster is None:
         return gateway.running.imeis()
-    return await gateway.records.read(node_list.running, time(), ALL)
+    return await gateway.records.read(node_list.running, time(), NO_LIMIT)
 
 
 async def running_few(gateway: Gateway, limit: int) -> Collection[str] | None:
@@ -48,8 +48,8 @@ async def running_few(gateway: Gateway, limit: int) -> Collection[str] | None:
 
 
 def counts(gateway: Gateway) -> tuple[int, int, int]:
-    """How many devices are online and how many run, and how many commands are in flight. Of other
-    nodes as they said half a second ago."""
+    """How many devices are online, how many run, and how many commands are in flight. Other nodes
+    have reported theirs half a second ago."""
     found = [
         len(gateway.presence), len(gateway.running.imeis()), gateway.dispatcher.in_flight
     ]  # fmt: skip

@@ -17,7 +17,7 @@ from devgate.store.command_pages import Page
 from devgate.store.device import MAX_NAME
 from devgate.store.history import Reading
 
-PAGE = 1000  # commands of an export that are read at once
+PAGE_COMMANDS = 1000  # of an export, that one read returns
 OUTCOMES = ("pending", *ENDED)
 KINDS = ("start", "stop")
 STATES = ("waiting", "sent", "ended")
@@ -54,7 +54,8 @@ async def export(gateway: Gateway, args: Args, source: str) -> Stream:
     """All commands that fit, one a line, the newest first."""
     wanted = wanted_of(args)
     await gateway.records.flushed()
-    first = await gateway.records.read(command_pages.find, wanted, PAGE)  # an error is a reply
+    # An error here is a reply.
+    first = await gateway.records.read(command_pages.find, wanted, PAGE_COMMANDS)
     return Stream({"status": "200", "message": "all commands"}, _all(gateway, wanted, first))
 
 
@@ -66,7 +67,7 @@ async def _all(gateway: Gateway, wanted: Wanted, page: Page) -> AsyncGenerator[R
             yield named(gateway, row)
         if page.next is None:
             return
-        page = await gateway.records.read(command_pages.find, wanted, PAGE, page.next)
+        page = await gateway.records.read(command_pages.find, wanted, PAGE_COMMANDS, page.next)
 
 
 def named(gateway: Gateway, row: Mapping[str, Any]) -> Reply:

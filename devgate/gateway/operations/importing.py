@@ -1,4 +1,4 @@
-"""Operations that take devices from a CSV file: handed over in parts, looked at, taken."""
+"""Operations that import devices from a CSV file: it is uploaded in parts, checked, imported."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from devgate.store import csv_import, csv_preview
 from devgate.store.csv_plan import OnConflict
 
 ON_CONFLICT = ("fail", "skip", "update")
-PART = 45_000  # bytes of a file in one request, which has at most 64 KiB
-MAX_ID = 64  # characters of an upload's
+PART_BYTES = 45_000  # of a file in one request, which has at most 64 KiB
+MAX_ID_LENGTH = 64  # of an upload, in characters
 
 
 async def upload(gateway: Gateway, args: Args, source: str) -> Reply:
-    """Take a part of a file; without `data`, tell how far an import with it has come."""
-    id, data = arguments.text(args, "upload", MAX_ID), _data(args)
+    """Store a part of a file; without `data`, return how far an import of it is."""
+    id, data = arguments.text(args, "upload", MAX_ID_LENGTH), _data(args)
     uploads = gateway.uploads
     if data is None and id is None:
         raise CallerError("400", "data: a part of the file, in base64, expected, not nothing")
@@ -47,14 +47,14 @@ def _data(args: Args) -> bytes | None:
         data = base64.b64decode(given, validate=True) if isinstance(given, str) else b""
     except (binascii.Error, ValueError):
         data = b""
-    if not 1 <= len(data) <= PART:
-        raise arguments.expected("data", f"1 to {PART} bytes in base64", given)
+    if not 1 <= len(data) <= PART_BYTES:
+        raise arguments.expected("data", f"1 to {PART_BYTES} bytes in base64", given)
     return data
 
 
 def parts(file: BinaryIO) -> Iterator[str]:
     """The file in parts as upload() takes them, each read when it is asked for."""
-    while data := file.read(PART):
+    while data := file.read(PART_BYTES):
         yield base64.b64encode(data).decode()
 
 
@@ -64,7 +64,7 @@ async def import_devices(gateway: Gateway, args: Args, source: str) -> Reply:
     the line at fault."""
     on_conflict = cast("OnConflict", arguments.choice(args, "on_conflict", ON_CONFLICT) or "fail")
     dry = arguments.yes(args, "dry_run", False)
-    id = arguments.text(args, "upload", MAX_ID)
+    id = arguments.text(args, "upload", MAX_ID_LENGTH)
     with _file(gateway, args, id) as (file, note):
 
         def progress(what: str, done: int, total: int) -> None:
@@ -77,14 +77,14 @@ async def import_devices(gateway: Gateway, args: Args, source: str) -> Reply:
                 csv_preview.preview_csv, file, on_conflict, progress
             )
             return preview.reply()
-        # What was begun is finished: half an import helps nobody whose connection was lost.
+        # What was begun is finished, also if the caller's connection is lost.
         with trio.CancelScope(shield=True), gateway.knowledge.changing(source):
             try:
                 imported = await gateway.records.whole(
                     csv_import.import_csv, file, on_conflict, progress
                 )
             finally:
-                await gateway.knowledge.refresh()  # some of it may be there, whatever happened
+                await gateway.knowledge.refresh()  # after an error, a part may be imported
     if id is not None:
         gateway.uploads.drop(id)
     return {"status": "200", "message": str(imported), **asdict(imported)}

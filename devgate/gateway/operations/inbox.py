@@ -1,4 +1,4 @@
-"""The inbox of unknown outcomes: what a person has to look at, and what became of it."""
+"""The inbox of unknown outcomes: those that a person has to resolve, and their verdicts."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from devgate.store.outage import outage
 
 STATES = ("unresolved", "contradicted", "resolved")
 VERDICTS = ("ran", "did_not_run", "refunded", "other")
-LOOKED = (
+LIST_FIELDS = (
     "state", "imei", "site", "person", "older", "newer", "stops", "old", "after", "limit",
 )  # fmt: skip
-SAID = ("commands", "verdict", "note", "by", "together")
+RESOLVE_FIELDS = ("commands", "verdict", "note", "by", "together")
 MAX_COMMANDS = 200  # commands of one request
-MAX_NOTE = 500  # characters
-MAX_PERSON = 64
-MAX_AGE = 10 * 366 * 86400.0  # seconds
+MAX_NOTE_LENGTH = 500  # characters
+MAX_PERSON_LENGTH = 64  # characters
+MAX_AGE_SECONDS = 10 * 366 * 86400.0
 
 log = logging.getLogger("devgate.commands")
 
@@ -60,7 +60,7 @@ def _read(
 def _looked(args: Args) -> inbox.Looked:
     now = time()
     state = arguments.choice(args, "state", STATES)
-    older, newer = (arguments.seconds(args, name, MAX_AGE) for name in ("older", "newer"))
+    older, newer = (arguments.seconds(args, name, MAX_AGE_SECONDS) for name in ("older", "newer"))
     return inbox.Looked(
         state=state or "unresolved",  # type: ignore[arg-type]
         stops=arguments.yes(args, "stops", False),
@@ -70,7 +70,7 @@ def _looked(args: Args) -> inbox.Looked:
         sites=arguments.own_sites(args),
         before=None if older is None else now - older,
         since=None if newer is None else now - newer,
-        person=arguments.text(args, "person", MAX_PERSON),
+        person=arguments.text(args, "person", MAX_PERSON_LENGTH),
     )
 
 
@@ -82,7 +82,10 @@ async def resolve(gateway: Gateway, args: Args, source: str) -> Reply:
     ids, verdict = _ids(args), arguments.choice(args, "verdict", VERDICTS)
     if verdict is None:
         raise CallerError("400", f"verdict: {alternatives(VERDICTS)} expected, not nothing")
-    note, by = arguments.text(args, "note", MAX_NOTE), arguments.text(args, "by", MAX_PERSON)
+    note, by = (
+        arguments.text(args, "note", MAX_NOTE_LENGTH),
+        arguments.text(args, "by", MAX_PERSON_LENGTH),
+    )
     who = Source.of(source)
     by = who.plain if by is None else f"{who.plain}:{by}"
     together = arguments.yes(args, "together", False)
@@ -107,9 +110,9 @@ async def resolve(gateway: Gateway, args: Args, source: str) -> Reply:
             len(done), min(done), verdict, by,
         )  # fmt: skip
     said = {"verdict": verdict, "note": note, "resolved_by": by}
-    if left := [id for id in rows if id not in done]:
-        there = await gateway.records.read(inbox.by_ids, left)
-        # Who asks again, for no answer came, has said this already.
+    if unresolved := [id for id in rows if id not in done]:
+        there = await gateway.records.read(inbox.by_ids, unresolved)
+        # A caller who got no answer and asks again has resolved these himself.
         done |= {id for id, row in there.items() if said.items() <= row.items()}
         if conflicts := [_conflict(row) for id, row in there.items() if id not in done]:
             raise _conflicting(conflicts, sorted(done))

@@ -1,5 +1,5 @@
 """Operations on maintenance: a machine, or a whole site, stays connected and takes no customer's
-start. Staff may start it all the same (`test_start`)."""
+start. Staff may start it (`test_start`)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from devgate.store import maintenance as stored
 from devgate.store.device import MAX_NAME
 from devgate.store.maintenance import IMEI, SITE, Entry
 
-WHICH = ("imei", "imeis", "site")
+TARGET_FIELDS = ("imei", "imeis", "site")
 MAX_REASON = 200  # characters
 
 log = logging.getLogger("devgate.devices")
@@ -67,7 +67,7 @@ def given(args: Args, now: float) -> dict[str, Any]:
 
 def _which(args: Args) -> tuple[str, Sequence[str]]:
     """The machines, or the site, that are meant."""
-    named = [name for name in WHICH if args.get(name) is not None]
+    named = [name for name in TARGET_FIELDS if args.get(name) is not None]
     if len(named) != 1:
         said = " and ".join(named) or "nothing"
         raise CallerError("400", f"imei: either imei, imeis or site expected, not {said}")

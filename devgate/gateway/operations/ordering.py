@@ -28,8 +28,8 @@ def _start(gateway: Gateway, args: Args, source: str) -> Order:
         "start",
         long,
         arguments.key(args, gateway.settings.command.require_key),
-        arguments.seconds(args, "timeout", arguments.MAX_TIMEOUT),
-        arguments.seconds(args, "expires", arguments.MAX_EXPIRES),
+        arguments.seconds(args, "timeout", arguments.MAX_TIMEOUT_SECONDS),
+        arguments.seconds(args, "expires", arguments.MAX_EXPIRES_SECONDS),
         source=source,
         seconds=unit == "seconds",
     )
@@ -44,8 +44,8 @@ def _stop(gateway: Gateway, args: Args, source: str) -> Order:
         arguments.device(args),
         "stop",
         key=arguments.key(args),
-        timeout=arguments.seconds(args, "timeout", arguments.MAX_TIMEOUT),
-        expires=arguments.seconds(args, "expires", arguments.MAX_EXPIRES),
+        timeout=arguments.seconds(args, "timeout", arguments.MAX_TIMEOUT_SECONDS),
+        expires=arguments.seconds(args, "expires", arguments.MAX_EXPIRES_SECONDS),
         cancel=arguments.yes(args, "cancel", False),
         source=source,
     )
@@ -135,7 +135,7 @@ def _settled(
     if isinstance(found, dict):  # another node's
         return on_done(found)
     err = found if isinstance(found, DevgateError) else _fault(found)
-    # The reply is made here, not at the door, because here the parsed fields are known.
+    # The reply is made here and not at the door, because here the parsed fields are known.
     return on_done(
         {
             "status": err.status,
@@ -157,7 +157,7 @@ async def order(gateway: Gateway, args: Args, source: str) -> Reply:
 
 
 def _fault(err: Exception) -> DevgateError:
-    """An exception of the gateway: the order may have been sent, so it is not called refused."""
+    """The error for a fault of the gateway: the order may have been sent, so it is not refused."""
     log.error("order failed error=%s", type(err).__name__, exc_info=err)
     return DevgateError(
         "408",

@@ -25,7 +25,7 @@ def site_of(gateway: Gateway, imei: str | None) -> str | None:
     return None if called is None else called.site
 
 
-async def _own_of(gateway: Gateway, imeis: Iterable[object], sites: Sites) -> set[object]:
+async def _at_sites(gateway: Gateway, imeis: Iterable[object], sites: Sites) -> set[object]:
     """Those of the IMEIs that stand at these sites."""
     found = {imei for imei in imeis if isinstance(imei, str)}
     await gateway.knowledge.learn(found)
@@ -43,8 +43,8 @@ async def _with_items(
 ) -> Answer:
     assert isinstance(answer, dict)
     items = _items(answer)
-    own = await _own_of(gateway, map(imei_of, items), sites)
-    return {**answer, "items": [one for one in items if imei_of(one) in own]}
+    at_sites = await _at_sites(gateway, map(imei_of, items), sites)
+    return {**answer, "items": [one for one in items if imei_of(one) in at_sites]}
 
 
 async def of_devices(gateway: Gateway, answer: Answer, source: Source, sites: Sites) -> Answer:
@@ -60,11 +60,11 @@ async def of_order(gateway: Gateway, answer: Answer, source: Source, sites: Site
     if not isinstance(earlier, str):
         return answer
     imei = await status.imei_of(gateway, earlier)
-    if imei in await _own_of(gateway, [imei], sites):
+    if imei in await _at_sites(gateway, [imei], sites):
         return answer
-    kept = {name: value for name, value in answer.items() if not name.startswith("earlier")}
+    others = {name: value for name, value in answer.items() if not name.startswith("earlier")}
     message = f"key: {answer['key']!r} was used for another command; nothing was sent"
-    return {**kept, "message": message}
+    return {**others, "message": message}
 
 
 async def of_records(gateway: Gateway, answer: Answer, source: Source, sites: Sites) -> Answer:
@@ -88,8 +88,8 @@ async def of_places(gateway: Gateway, answer: Answer, source: Source, sites: Sit
 async def of_jobs(gateway: Gateway, answer: Answer, source: Source, sites: Sites) -> Answer:
     """Jobs for many devices: those that the caller began."""
     assert isinstance(answer, dict)
-    own = [one for one in _items(answer) if one["source"] == source.plain]
-    return {**answer, "items": own}
+    begun = [one for one in _items(answer) if one["source"] == source.plain]
+    return {**answer, "items": begun}
 
 
 async def found(gateway: Gateway, answer: Answer, source: Source, sites: Sites) -> Answer:
@@ -106,10 +106,10 @@ async def found(gateway: Gateway, answer: Answer, source: Source, sites: Sites) 
 async def stream(gateway: Gateway, answer: Answer, source: Source, sites: Sites) -> Answer:
     """The lines of a stream."""
     assert isinstance(answer, Stream)
-    return Stream(answer.reply, _Own(gateway, answer.lines, sites))
+    return Stream(answer.reply, _LinesOfSites(gateway, answer.lines, sites))
 
 
-class _Own:
+class _LinesOfSites:
     """The lines about devices of these sites, and those about no device: what was missed, and the
     end."""
 

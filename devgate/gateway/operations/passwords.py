@@ -1,4 +1,4 @@
-"""Passwords and secrets of accounts: one's own, those that an invitation sets, their checks."""
+"""Passwords of accounts: a user's own, those that an invitation sets, and their checks."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def must_know_password(gateway: Gateway, who: Source, field: str, given: s
 
 
 def invited(gateway: Gateway, word: str) -> str | None:
-    """The name of whom this word invites; None if it does so no longer."""
+    """The name of the user whom this word invites; None if it is not valid, or no longer."""
     digest, now = hash_of(word), time()
     for one in gateway.accounts.all("user"):
         if one.invited == digest and one.enabled and (one.invited_until or 0) >= now:
@@ -90,5 +90,5 @@ async def hashed(gateway: Gateway, password: str) -> str:
 
 
 def hash_of(word: str) -> str:
-    """What is kept of an invitation, or of a recovery code."""
+    """What is stored of an invitation, or of a recovery code."""
     return hashlib.sha256(word.encode("utf-8", "surrogatepass")).hexdigest()

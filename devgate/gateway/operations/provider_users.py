@@ -1,4 +1,4 @@
-"""Users who log in through a provider: whom its claims mean here, and what they may.
+"""Users who log in through a provider: which user its claims mean, and the rights of that user.
 
 Without roles in the configuration these are the users who were added for the provider. With them
 the claims decide at each login: a user who is not there is made, and has the role and the sites of
@@ -22,9 +22,10 @@ from devgate.store import accounts as stored
 from devgate.store.accounts import MAX_SITES, Account
 from devgate.store.device import MAX_NAME as MAX_SITE
 
-ALL = "*"  # of the claim of sites
-MAX_CLAIM = 1000  # values of one claim that are looked at
-# Who logs in through the provider has no password, and whoever has the name there is the one.
+ALL_SITES = "*"  # in the claim of sites
+MAX_CLAIM_VALUES = 1000  # of one claim that are read
+# The fields of a user who logs in through the provider. He has no password here, and `subject` is
+# set at the first login with his name.
 BY_PROVIDER: Mapping[str, Any] = {
     "provider": True, "subject": None, "proof": "", "invited": None, "totp": None,
     "totp_step": None, "recovery": None,
@@ -32,7 +33,7 @@ BY_PROVIDER: Mapping[str, Any] = {
 
 
 class Unwanted(CallerError):
-    """The provider knows somebody, and here that one may not log in."""
+    """The provider knows this person, who may not log in here."""
 
     def __init__(self, text: str) -> None:
         super().__init__("401", text)
@@ -107,7 +108,7 @@ def _name(settings: OidcSettings, claims: Mapping[str, Any]) -> str:
 
 
 def rights_of(settings: OidcSettings, claims: Mapping[str, Any]) -> Rights | None:
-    """The most that the claims give; None: nothing."""
+    """The highest rights that the claims give; None: they give none."""
     roles = settings.roles
     given = {roles[one] for one in _values(claims.get(settings.role_claim)) if one in roles}
     if not given:
@@ -116,17 +117,17 @@ def rights_of(settings: OidcSettings, claims: Mapping[str, Any]) -> Rights | Non
     if not settings.sites_claim:
         return Rights(role, None)
     sites = _values(claims.get(settings.sites_claim))
-    if ALL in sites:
+    if ALL_SITES in sites:
         return Rights(role, None)
     named = frozenset(one for one in sites if 0 < len(one) <= MAX_SITE and one.isprintable())
-    # To leave some out would be to guess which: nobody has that many by intent.
+    # No rights if there are too many: nothing says which of them to leave out.
     return Rights(role, named) if 0 < len(named) <= MAX_SITES else None
 
 
 def _values(claim: object) -> list[str]:
     """A claim's texts: providers give one, or a list of them."""
     listed = claim if isinstance(claim, list) else [claim]
-    return [one for one in listed[:MAX_CLAIM] if isinstance(one, str)]
+    return [one for one in listed[:MAX_CLAIM_VALUES] if isinstance(one, str)]
 
 
 def _tell(gateway: Gateway, now: Account, before: Account | None, address: str) -> None:

@@ -1,4 +1,4 @@
-"""Operations on the quarantine: how it is, which keys may be started all the same, its end."""
+"""Operations on the quarantine: show it, list keys that may be started in spite of it, lift it."""
 
 from __future__ import annotations
 

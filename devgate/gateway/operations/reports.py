@@ -1,4 +1,4 @@
-"""Operations for those who look back: one device's day, one order's story."""
+"""Operations about the past: one device's day, and all that happened to one order."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from devgate.store import history, statistics
 from devgate.store.finding import in_time
 from devgate.store.history import Reading, Record
 
-MAX_ITEMS = 2000  # events or commands of one device that are told at once
-KEYED = 20  # commands of one key: more than one only where nothing was sent
-LOOK_BACK = 60.0  # seconds before an order that belong to its story
+MAX_ITEMS = 2000  # events, or commands, of one device in a reply
+MAX_COMMANDS_OF_KEY = 20  # a key has several only if nothing was sent for the others
+LOOK_BACK_SECONDS = 60.0  # before an order, that belong to its story
 
 
 async def day(gateway: Gateway, args: Args, source: str) -> Reply:
@@ -95,7 +95,9 @@ async def story(gateway: Gateway, args: Args, source: str) -> Reply:
 
 
 def _stories(conn: Reading, key: str, window: float) -> list[Reply]:
-    return [_story(conn, row, window) for row in history.page(conn, key=key, limit=KEYED)]
+    return [
+        _story(conn, row, window) for row in history.page(conn, key=key, limit=MAX_COMMANDS_OF_KEY)
+    ]
 
 
 def _story(conn: Reading, row: Record, window: float) -> Reply:
@@ -103,13 +105,13 @@ def _story(conn: Reading, row: Record, window: float) -> Reply:
     settled = settled_at(row)
     ends = (row["late_at"] or row["ended_at"] or time()) + window
     if settled is not None and row["type"] == "start":
-        ends = max(ends, settled + row["long"] + LOOK_BACK)
-    events = in_time(conn, imei, began - LOOK_BACK, ends, MAX_ITEMS)
-    before = statistics.presence_before(conn, imei, began - LOOK_BACK)
+        ends = max(ends, settled + row["long"] + LOOK_BACK_SECONDS)
+    events = in_time(conn, imei, began - LOOK_BACK_SECONDS, ends, MAX_ITEMS)
+    before = statistics.presence_before(conn, imei, began - LOOK_BACK_SECONDS)
     device = stored.get(conn, imei)
     lines: list[dict[str, Any]] = [Event.of(one).line() for one in events]
-    own = {line["type"] for line in lines if line.get("command") == row["id"]}
-    lines += _remembered(row, own)  # events are kept for a shorter time than commands
+    event_types = {line["type"] for line in lines if line.get("command") == row["id"]}
+    lines += _remembered(row, event_types)  # events are deleted earlier than commands
     if settled is not None and row["type"] == "start" and device and device.unit == "seconds":
         due = settled + row["long"]
         type = "run.due" if due <= time() else "run.planned"
@@ -126,7 +128,7 @@ def _story(conn: Reading, row: Record, window: float) -> Reply:
 
 
 def _remembered(row: Record, known: set[str]) -> list[dict[str, Any]]:
-    """What the record itself says of a command whose events are no longer kept."""
+    """What the record itself says of a command whose events have been deleted."""
     moments = {
         "command.accepted": row["accepted_at"],
         "command.sent": row["sent_at"],

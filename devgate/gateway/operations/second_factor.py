@@ -23,11 +23,11 @@ from devgate.store import accounts as stored
 from devgate.store.accounts import Account
 from devgate.store.seal import SealError
 
-STEP = 30  # seconds that a code is shown
+STEP_SECONDS = 30  # for which a code is shown
 DIGITS = 6
-APART = 1  # steps that a clock may be ahead or behind
-CODES = 10  # for when the authenticator is lost
-MAX_CODE = 20  # characters
+MAX_STEPS_APART = 1  # steps that a clock may be ahead or behind
+RECOVERY_CODES = 10  # for when the authenticator is lost
+MAX_CODE_LENGTH = 20  # characters
 CODE = re.compile(r"[0-9]{6}", re.ASCII)
 SECRET = re.compile(r"[A-Z2-7]{32,64}", re.ASCII)
 
@@ -50,7 +50,7 @@ async def second_factor(gateway: Gateway, args: Args, source: str) -> Reply:
         raise CallerError("400", "only a user who has logged in has a second factor of his own")
     must_not_be_of_provider(gateway, who.person)
     password = arguments.secret_text(args, "password")
-    off, code = arguments.yes(args, "off", False), arguments.text(args, "code", MAX_CODE)
+    off, code = arguments.yes(args, "off", False), arguments.text(args, "code", MAX_CODE_LENGTH)
     if code is None:
         raise CallerError("400", "code: the code that the authenticator shows expected")
     if off:
@@ -69,7 +69,7 @@ async def second_factor(gateway: Gateway, args: Args, source: str) -> Reply:
     step = _step(secret, code)
     if step is None:
         raise wrong()
-    codes = [f"{secrets.token_hex(3)}-{secrets.token_hex(3)}" for _ in range(CODES)]
+    codes = [f"{secrets.token_hex(3)}-{secrets.token_hex(3)}" for _ in range(RECOVERY_CODES)]
     await _keep(gateway, who, await must_close(gateway.records, gateway.seal, secret), step, codes)
     return {"status": "200", "message": "the second factor is on", "codes": codes}
 
@@ -117,9 +117,9 @@ async def _keep(
 
 def _step(secret: str, code: str) -> int | None:
     """The step of this code, if it is one of now."""
-    totp, now = _totp(secret), int(time()) // STEP
-    for step in range(now - APART, now + APART + 1):
-        if hmac.compare_digest(totp.generate(step * STEP), code.encode()):
+    totp, now = _totp(secret), int(time()) // STEP_SECONDS
+    for step in range(now - MAX_STEPS_APART, now + MAX_STEPS_APART + 1):
+        if hmac.compare_digest(totp.generate(step * STEP_SECONDS), code.encode()):
             return step
     return None
 
@@ -129,7 +129,7 @@ def _totp(secret: str):  # type: ignore[no-untyped-def]  # imported when somebod
     from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
     try:
-        return TOTP(base64.b32decode(secret), DIGITS, SHA1(), STEP)
+        return TOTP(base64.b32decode(secret), DIGITS, SHA1(), STEP_SECONDS)
     except ValueError:  # no base32, or too short
         raise CallerError(
             "400", "secret: 32 to 64 letters and digits of base32 expected"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from devgate.errors import CallerError, no_device
 from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations import arguments, own_replies, status
-from devgate.gateway.operations.arguments import OWN, Args
+from devgate.gateway.operations.arguments import OWN_SITES, Args
 from devgate.gateway.operations.own_replies import Answer, Sites, site_of
 from devgate.model import IMEI, Imei, Source, shown
 from devgate.store import devices, inbox
@@ -137,7 +137,7 @@ async def _listed(gateway: Gateway, args: Args, source: Source, sites: Sites) ->
     _must_be_own_site(args, sites)
     if args.get("site") is not None:
         return args
-    return {**args, OWN: sites}
+    return {**args, OWN_SITES: sites}
 
 
 async def _many(gateway: Gateway, args: Args, source: Source, sites: Sites) -> Args:
@@ -148,7 +148,7 @@ async def _many(gateway: Gateway, args: Args, source: Source, sites: Sites) -> A
     if isinstance(imeis := args.get("imeis"), list):
         known = [one for one in imeis if isinstance(one, str) and IMEI.fullmatch(one)]
         await _must_own(gateway, [Imei(one) for one in known], sites)
-    return {**args, OWN: sites}
+    return {**args, OWN_SITES: sites}
 
 
 async def _command(gateway: Gateway, args: Args, source: Source, sites: Sites) -> Args:

@@ -64,14 +64,14 @@ def _gateway(gateway: Gateway) -> Reply:
 
 
 def _cluster(gateway: Gateway) -> Reply:
-    """What a node says besides: from memory, for a status must not wait for the database."""
+    """What a node adds: from memory, because a status must not wait for the database."""
     if gateway.cluster is None:
         return {}
     return {"node": gateway.cluster.node, "nodes": [*map(nodes.item, gateway.cluster.nodes)]}
 
 
 def memory() -> tuple[int, int]:
-    """Bytes of this process: its address space, and what it holds of memory."""
+    """Bytes of this process: its address space, and its resident memory."""
     with open("/proc/self/statm") as statm:
         space, held, *_ = statm.read().split()
     return int(space) * PAGE_SIZE, int(held) * PAGE_SIZE

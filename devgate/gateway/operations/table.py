@@ -30,7 +30,7 @@ from devgate.gateway.operations.operation import LIST, Operation
 from devgate.gateway.operations.ordering import FIELDS, order
 from devgate.store.device import COLUMNS
 
-_KEPT = COLUMNS[1:]  # of a device
+_DEVICE_FIELDS = COLUMNS[1:]  # of a device
 
 OPERATIONS: Mapping[str, Operation] = {
     "start": Operation("Start a device.", order, FIELDS["start"]),
@@ -67,11 +67,13 @@ OPERATIONS: Mapping[str, Operation] = {
         device_list.FIELDS,
     ),
     "device": Operation("Show all that is known of one device.", devices.device, ("imei",)),
-    "add": Operation("Add a device.", devices.add, ("imei", "number", *_KEPT), whole=True),
+    "add": Operation(
+        "Add a device.", devices.add, ("imei", "number", *_DEVICE_FIELDS), whole=True
+    ),
     "edit": Operation(
         "Change a device: what is given, and nothing else.",
         devices.edit,
-        ("imei", "imeis", "number", *_KEPT, *devices.TAGGING),
+        ("imei", "imeis", "number", *_DEVICE_FIELDS, *devices.TAGGING),
         whole=True,
     ),
     "remove": Operation(
@@ -85,7 +87,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "approve": Operation(
         "Add a device that tried to register.",
         unknown.approve,
-        ("imei", "number", *_KEPT),
+        ("imei", "number", *_DEVICE_FIELDS),
         whole=True,
     ),
     "dismiss": Operation(
@@ -100,27 +102,31 @@ OPERATIONS: Mapping[str, Operation] = {
         "Hand over a file for an import, part by part.", importing.upload, ("upload", "data")
     ),
     "bulk_start": Operation(
-        "Start many devices.", bulk.bulk_start, (*bulk.WHICH, "long", "unit", "timeout", "expires")
+        "Start many devices.",
+        bulk.bulk_start,
+        (*bulk.JOB_FIELDS, "long", "unit", "timeout", "expires"),
     ),
     "bulk_stop": Operation(
-        "Stop many devices.", bulk.bulk_stop, (*bulk.WHICH, "timeout", "expires", "cancel")
+        "Stop many devices.", bulk.bulk_stop, (*bulk.JOB_FIELDS, "timeout", "expires", "cancel")
     ),
-    "bulk_edit": Operation("Change many devices.", bulk.bulk_edit, (*bulk.WHICH, *bulk.CHANGES)),
+    "bulk_edit": Operation(
+        "Change many devices.", bulk.bulk_edit, (*bulk.JOB_FIELDS, *bulk.CHANGES)
+    ),
     "bulk_maintenance": Operation(
         "Put many devices in maintenance, or end it.",
         bulk.bulk_maintenance,
-        (*bulk.WHICH, "on", "reason", "until"),
+        (*bulk.JOB_FIELDS, "on", "reason", "until"),
     ),
     "maintenance": Operation("List what is in maintenance.", maintenance.maintenance, LIST),
     "maintenance_on": Operation(
         "Refuse customers' starts of a device or of a whole site.",
         maintenance.maintenance_on,
-        (*maintenance.WHICH, "reason", "until"),
+        (*maintenance.TARGET_FIELDS, "reason", "until"),
     ),
     "maintenance_off": Operation(
         "Let customers start a device or a whole site again.",
         maintenance.maintenance_off,
-        maintenance.WHICH,
+        maintenance.TARGET_FIELDS,
     ),
     "bulk": Operation("Tell how far a job has come.", bulk.bulk, ("bulk", "failed", *LIST)),
     "bulks": Operation("List the jobs for many devices.", bulk.bulks),
@@ -159,10 +165,10 @@ OPERATIONS: Mapping[str, Operation] = {
     ),
     "story": Operation("Tell all that happened to one command.", reports.story, ("command",)),
     "unknown": Operation(
-        "List unknown outcomes that a person has to resolve.", inbox.unknown, inbox.LOOKED
+        "List unknown outcomes that a person has to resolve.", inbox.unknown, inbox.LIST_FIELDS
     ),
     "resolve": Operation(
-        "Say what became of unknown outcomes.", inbox.resolve, inbox.SAID, whole=True
+        "Say what became of unknown outcomes.", inbox.resolve, inbox.RESOLVE_FIELDS, whole=True
     ),
     "events": Operation("List events.", events.events, ("imei", "events", *LIST), whole=True),
     **ADMINISTRATION,

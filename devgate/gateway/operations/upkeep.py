@@ -1,4 +1,4 @@
-"""Operations on the gateway itself: take back a command, apply changes, confirm, delete."""
+"""Operations on the gateway itself: cancel a command, apply changes, confirm a loss, trim."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from devgate.gateway.operations.reply import Reply
 from devgate.gateway.trimming import MAX_ROWS
 from devgate.store.late import parse
 
-# That a cancelled command may take to be on disk as such: what a commit may take, and what its end
-# waits after that at a node of a cluster.
+# In which a cancelled command must be on disk as such: the time of a commit, and the time that its
+# end waits after that at a node of a cluster.
 CANCEL_SECONDS = 8.0
 NOT_CANCELLED_ON_DISK = (
     "the command is cancelled, but not on disk yet, for the database is away: a gateway that is "
@@ -68,7 +68,7 @@ async def refresh(gateway: Gateway, args: Args, source: str) -> Reply:
 
 
 async def confirm_loss(gateway: Gateway, args: Args, source: str) -> Reply:
-    """An operator knows of the loss: starts are taken again."""
+    """An operator confirms the loss: starts are accepted again."""
     lost = await gateway.records.confirm_loss()
     log.warning("loss of the database confirmed source=%s lost=%s", source, lost or "nothing")
     message = "nothing was lost, nothing is changed" if lost is None else f"confirmed: {lost}"

@@ -22,7 +22,7 @@ from devgate.store.history import Reading, newest
 from devgate.store.usage_report import Asked, Sums
 
 BY = ("machine", "site", "day", "month")
-# Columns of a line, behind what it is about: lines are sorted by any of them.
+# Columns of a line, after those of ABOUT. Lines can be sorted by each of them.
 SORTS = ("starts", "done", "failed", "unknown", "refused", "open", "seconds", "times",
          "availability")  # fmt: skip
 ABOUT: Mapping[str, tuple[str, ...]] = {
@@ -30,16 +30,16 @@ ABOUT: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 FILTERS = ("by", "month", "first", "last", "site", "imei", "sort")
 MAX_DAYS = 3660
-# Device days that one report reads: about 6 s of a thread, in which nothing else waits. With
-# more than EXACT_DEVICES the lines of machines come page by page, of those that are known now.
+# Device days that one report reads: about 6 s of a thread, for which nothing else waits. With more
+# than EXACT_DEVICES, lines of machines are read page by page, of the machines that are known now.
 MAX_DEVICE_DAYS, EXACT_DEVICES = 12_000_000, 100_000
-MAX_LINES = 200_000  # of a CSV file, where it has to be sorted
+MAX_LINES = 200_000  # of a CSV file that has to be sorted
 MAX_OFFSET = 10_000_000
-NAMED = 500  # machines whose names are looked up at once
+NAMES_A_READ = 500  # machines whose names one read returns
 
 
-class Page(NamedTuple):
-    """What a look at the database gives."""
+class ReportPage(NamedTuple):
+    """What is read from the database for a page of a report."""
 
     total: Sums
     lines: Sequence[Sums]
@@ -87,7 +87,9 @@ async def export(gateway: Gateway, args: Args, source: str) -> Stream:
 async def _walk(gateway: Gateway, asked: Asked) -> AsyncGenerator[Reply, None]:
     """The lines of all machines, some at a time."""
     after = ""
-    while found := await gateway.records.read(usage_report.machines, asked, NAMED, after=after):
+    while found := await gateway.records.read(
+        usage_report.machines, asked, NAMES_A_READ, after=after
+    ):
         after = str(found[-1].key)
         async with aclosing(_all(gateway, "machine", found)) as lines:
             async for line in lines:
@@ -95,8 +97,8 @@ async def _walk(gateway: Gateway, asked: Asked) -> AsyncGenerator[Reply, None]:
 
 
 async def _all(gateway: Gateway, by: str, lines: Sequence[Sums]) -> AsyncGenerator[Reply, None]:
-    for start in range(0, len(lines), NAMED):
-        some = lines[start : start + NAMED]
+    for start in range(0, len(lines), NAMES_A_READ):
+        some = lines[start : start + NAMES_A_READ]
         names: Mapping[str, tuple[str, str]] = {}
         if by == "machine":
             names = await gateway.records.read(statistics.names, {str(one.key) for one in some})
@@ -104,7 +106,7 @@ async def _all(gateway: Gateway, by: str, lines: Sequence[Sums]) -> AsyncGenerat
             yield _item(by, one, names)
 
 
-def _head(gateway: Gateway, by: str, asked: Asked, page: Page) -> Reply:
+def _head(gateway: Gateway, by: str, asked: Asked, page: ReportPage) -> Reply:
     return {
         "status": "200",
         "by": by,
@@ -125,7 +127,7 @@ def _page(
     offset: int,
     known: int,
     names: bool = True,
-) -> Page:
+) -> ReportPage:
     summed = usage_sums.whole(conn)
     paged = _is_paged(conn, by, asked, sort, known, summed)
     if paged:
@@ -145,8 +147,8 @@ def _page(
     state, (last, _) = usage_work.state(conn), newest(conn)
     whole = state is not None and state.position >= last
     at = time() if whole or state is None else state.at
-    left = [one for one in usage_work.works(conn) if not one.name.startswith(usage_work.ZONE)]
-    return Page(total, found, called, at, state is not None and not left, paged)
+    others = [one for one in usage_work.works(conn) if not one.name.startswith(usage_work.ZONE)]
+    return ReportPage(total, found, called, at, state is not None and not others, paged)
 
 
 def _is_paged(

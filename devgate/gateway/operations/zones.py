@@ -23,10 +23,10 @@ log = logging.getLogger("devgate.reports")
 
 async def zones(gateway: Gateway, args: Args, source: str) -> Reply:
     """All sites, each with its own time zone, or with null: it has the default."""
-    own, sites = await gateway.records.read(_zones)
+    zone_of_site, sites = await gateway.records.read(_zones)
     items = [
-        {"site": site, "devices": sites.get(site, 0), "zone": own.get(site)}
-        for site in sorted({*sites, *own})
+        {"site": site, "devices": sites.get(site, 0), "zone": zone_of_site.get(site)}
+        for site in sorted({*sites, *zone_of_site})
     ]
     return {"status": "200", "default": gateway.settings.report.zone, "items": items}
 
@@ -44,10 +44,10 @@ async def zone(gateway: Gateway, args: Args, source: str) -> Reply:
             zone_of(name)
         except ValueError as err:
             raise CallerError("400", f"zone: {err}") from None
-    own, sites = await gateway.records.read(_zones)
-    if site not in sites and site not in own:
+    zone_of_site, sites = await gateway.records.read(_zones)
+    if site not in sites and site not in zone_of_site:
         raise NotThere(f"site: no device is at a site called {shown(site)}")
-    if name is not None and site not in own and len(own) >= stored.MAX_ZONES:
+    if name is not None and site not in zone_of_site and len(zone_of_site) >= stored.MAX_ZONES:
         raise CallerError("400", f"at most {stored.MAX_ZONES} sites have a zone of their own")
     tomorrow = day_of(time(), zone_of("UTC")) + 1
     if await gateway.records.change(stored.set_zone, site, name, tomorrow):

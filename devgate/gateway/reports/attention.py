@@ -12,19 +12,20 @@ from devgate.model import iso
 from devgate.store.absence import Absence
 
 CRITICAL, WARNING = "critical", "warning"
-RECENT = 3  # hours that are compared with those before them; the one under way is among them
-# Failures stand out if there are at least this many, twice as many as usual, and more than chance
-# makes of the usual rate: three standard deviations.
-FEWEST, TIMES, DEVIATIONS = 5, 2.0, 3.0
-# What part of the fleet is offline when that is a warning, and when it is critical.
-AMBER, RED = 0.05, 0.2
+# That are compared with those before them; the hour that has not ended is among them.
+RECENT_HOURS = 3
+# Failures are reported if there are at least this many, twice as many as usual, and more than the
+# usual rate makes by chance: three standard deviations.
+MIN_FAILURES, MIN_TIMES_USUAL, MIN_DEVIATIONS = 5, 2.0, 3.0
+# The part of the fleet that must be offline for a warning, and for a critical item.
+WARNING_PART, CRITICAL_PART = 0.05, 0.2
 MAX_SITES = 5
-EXPIRY_SECONDS = 21 * 86400.0  # seconds before a certificate expires
+EXPIRY_SECONDS = 21 * 86400.0  # before a certificate expires
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing to look at. What is None says nothing for its kind."""
+    """One thing to look at. A field that its kind does not have is None."""
 
     kind: str
     level: str  # CRITICAL or WARNING
@@ -54,13 +55,13 @@ class Rate(NamedTuple):
 
 def failures(recent: Rate, usual: Rate) -> Item | None:
     """Whether more commands fail than usual."""
-    if recent.failed < FEWEST:
+    if recent.failed < MIN_FAILURES:
         return None
     part = usual.failed / usual.sent if usual.sent else 0.0
     expected = recent.sent * part
-    if recent.failed < TIMES * expected:
+    if recent.failed < MIN_TIMES_USUAL * expected:
         return None
-    if recent.failed < expected + DEVIATIONS * math.sqrt(expected):
+    if recent.failed < expected + MIN_DEVIATIONS * math.sqrt(expected):
         return None
     percent = round(100 * part, 1) if usual.sent else None
     return Item("failures", WARNING, recent.failed, recent.sent, usual=percent)
@@ -68,9 +69,9 @@ def failures(recent: Rate, usual: Rate) -> Item | None:
 
 def absent(absence: Absence, offline: int, of: int) -> Item | None:
     """Devices that are offline for more than a day, or all that are if these are many."""
-    if not of or not (absence.day or offline >= AMBER * of):
+    if not of or not (absence.day or offline >= WARNING_PART * of):
         return None
-    level = CRITICAL if offline >= RED * of else WARNING
+    level = CRITICAL if offline >= CRITICAL_PART * of else WARNING
     return Item("offline", level, absence.day, offline)
 
 
@@ -87,9 +88,9 @@ def found(
     certificates: Iterable[Certificate] = (),
     quarantine: str | None = None,
     now: float = 0.0,
-    most_sites: int = MAX_SITES,
+    max_sites: int = MAX_SITES,
 ) -> list[dict[str, object]]:
-    """All of it as items of a reply: what is critical first. `webhooks` are (name, state, what
+    """All items of a reply, the critical ones first. `webhooks` are (name, state, what
     went wrong, when it had its last event); of `certificates` those are listed that expire within
     EXPIRY_SECONDS."""
     items: list[Item] = []
@@ -101,7 +102,7 @@ def found(
         items.append(Item("unknown_outcomes", CRITICAL, unknown))
     items += [
         Item("site_outage", CRITICAL, missing, one["of"], one["site"], one["first"])
-        for one in dark[:most_sites]
+        for one in dark[:max_sites]
         if (missing := one["devices"] - one["back"]) > 0
     ]
     items += [one for one in (failing, absence) if one is not None]

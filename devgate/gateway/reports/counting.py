@@ -11,17 +11,17 @@ from devgate.store import usage as stored
 from devgate.store.history import Reading
 from devgate.store.usage import Day, Machine
 
-# A day that is over is counted once that has passed: what was posted last is on disk by then.
+# A day is counted this long after its end: then its last rows are on disk.
 GRACE_SECONDS = 90.0
 
 
 class Look(NamedTuple):
-    """What one turn works by."""
+    """The times and zones that one turn of counting uses."""
 
     now: float
     default: str  # the zone of sites without their own
     zones: Mapping[str, str]  # of sites that have one
-    oldest: float  # what happened earlier is not kept
+    oldest: float  # the time of the oldest command or event
     first: float  # of days that began before this time some commands may be gone
     floor: float  # of days that ended before this time the commands may be gone
 
@@ -83,5 +83,5 @@ def count(
             if before is None and not found.starts and there is None:
                 continue
             if before is not None and found.starts < before.starts and begin < look.first:
-                continue  # the commands of that day are deleted bit by bit
+                continue  # commands of that day have been deleted
             yield found

@@ -88,14 +88,14 @@ def online_seconds(
     first, *changes = found or [Presence(machine.imei, begin, None)]
     online = first.online
     if online is None and changes:
-        # No event before these is kept: it was the other thing until the first of them, or came
-        # for the first time.
+        # There are no earlier events: until the first of these it was in the other state, or it
+        # was not known yet.
         online = not changes[0].online
         if not online:
             begin = changes[0].at
     if online is None:
         if machine.since is None or machine.since > begin:
-            return None  # never seen, or what it was then is known by no event any more
+            return None  # it was never seen, or no event says how it was then
         online = machine.online
     total, since = 0.0, begin
     for change in changes:

@@ -11,7 +11,7 @@ from devgate.model import iso
 from devgate.store.diagnosis import Answer
 
 DAY_SECONDS = 86400.0
-PERIODS_DAYS = (1, 7, 30)  # that can be asked for
+DAYS = (1, 7, 30)  # that can be asked for
 MAX_ABSENCES = 10  # that a reply has
 SILENT_REASON = "silent for too long"  # of a connection that ended: no heartbeat came in time
 # Reasons of connections that ended, for which the machine can do nothing.

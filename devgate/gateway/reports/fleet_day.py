@@ -14,7 +14,7 @@ from devgate.store.history import Reading
 from devgate.store.statistics import Dark, Odd
 
 DAY = 86400
-BUCKET = 300  # seconds: a power cut of some minutes can be seen, and a day has 288
+BUCKET_SECONDS = 300  # a power cut of some minutes can be seen, and a day has 288
 HOUR = 3600
 
 # A site went dark when at least MIN_LOST of its devices, and MIN_LOST_PART of them, were lost
@@ -58,7 +58,7 @@ class Tally:
             self.forget()
             some = statistics.some(conn, since, 0)
         # All is read before anything is added: a database that goes away leaves no half of it.
-        presence = statistics.changes_of_presence(conn, some, BUCKET, self.sites)
+        presence = statistics.changes_of_presence(conn, some, BUCKET_SECONDS, self.sites)
         dark = statistics.dark(conn, some, self.sites)
         odd = statistics.odd(conn, some, HOUR, self.sites)
         self.newest = some.upto
@@ -75,7 +75,7 @@ class Tally:
 
     def _forget_before(self, since: int) -> None:
         self.since = since
-        self.presence = {n: c for n, c in self.presence.items() if n * BUCKET >= since}
+        self.presence = {n: c for n, c in self.presence.items() if n * BUCKET_SECONDS >= since}
         self.dark = {key: one for key, one in self.dark.items() if one.first >= since}
         self.odd = {key: one for key, one in self.odd.items() if key[2] * HOUR >= since}
 
@@ -111,20 +111,20 @@ def together(one: Dark, other: Dark) -> Dark:
 def count(conn: Reading, now: float, tally: Tally | None = None) -> FleetCounts:
     """All of it; with what an earlier count left in `tally`, by the events since then."""
     tally = Tally() if tally is None else tally
-    since, own = int(now) // HOUR * HOUR + HOUR - DAY, tally.sites
+    since, sites_of = int(now) // HOUR * HOUR + HOUR - DAY, tally.sites
     tally.add(conn, since)
-    sites = statistics.sites(conn, own)
+    sites = statistics.sites(conn, sites_of)
     minutes = [tally.dark[key] for key in sorted(tally.dark)]
     found = outages(minutes, sites)[:MAX_DARK]
     return FleetCounts(
         since,
-        [(number - since // BUCKET, change) for number, change in tally.presence.items()],
-        statistics.outcomes(conn, since, HOUR, own),
+        [(number - since // BUCKET_SECONDS, change) for number, change in tally.presence.items()],
+        statistics.outcomes(conn, since, HOUR, sites_of),
         sites,
         [(one, statistics.lost(conn, one.site, one.first, one.last, MAX_LOST)) for one in found],
         tally.oddities(conn),
-        unknown.waiting(conn, now - DAY) if own is None else 0,
-        absence(conn, now, sites, own),
+        unknown.waiting(conn, now - DAY) if sites_of is None else 0,
+        absence(conn, now, sites, sites_of),
     )
 
 
@@ -153,13 +153,13 @@ def outages(minutes: Sequence[Dark], sites: Mapping[str, int]) -> list[Dark]:
 def online_over_day(counted: FleetCounts, online: int, now: float) -> list[dict[str, object]]:
     """How many were online at the end of each bucket, from how many are now backwards."""
     changes: dict[int, int] = {}
-    newest = max(0, int(now - counted.since) // BUCKET)
+    newest = max(0, int(now - counted.since) // BUCKET_SECONDS)
     for number, change in counted.presence:
         number = min(max(number, 0), newest)
         changes[number] = changes.get(number, 0) + change
     points: list[dict[str, object]] = []
     for number in range(newest, -1, -1):
-        at = min(counted.since + (number + 1) * BUCKET, now)
+        at = min(counted.since + (number + 1) * BUCKET_SECONDS, now)
         points.append({"at": iso(at), "online": max(0, online)})
         online -= changes.get(number, 0)
     return points[::-1]
@@ -188,7 +188,7 @@ def by_hours(
     today = {one["at"]: one for one in by_hour(counted)}
     changes: dict[int, int] = {}
     for number, change in counted.presence:
-        hour = counted.since // HOUR + number * BUCKET // HOUR
+        hour = counted.since // HOUR + number * BUCKET_SECONDS // HOUR
         changes[hour] = changes.get(hour, 0) + change
     nothing = {"online": None, **dict.fromkeys(NAMES)}
     found: list[dict[str, Any]] = []

@@ -1,5 +1,5 @@
-"""The counts of the last day and month that are kept: of the fleet, and of the sites of those who
-are limited to some. Counted when somebody looks, seldom, and once for all who look."""
+"""The remembered counts of the last day and month: of the fleet, and of the sites of those who are
+limited to some. They are counted when somebody asks, rarely, and once for all who ask."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from devgate.gateway.reports.fleet_day import FleetCounts, Tally, count
 from devgate.gateway.reports.past import Past
 from devgate.gateway.storage import Records
 
-FRESH_SECONDS = 5.0  # seconds that what was counted holds ...
-FRESH_TIMES = 20  # ... and this many times as long as counting took: at most a twentieth of a core
-# Who asks waits for a count that takes no longer than that. A longer one is made beside the
-# service, and the last one is told meanwhile, if it is not too old.
+# A count is used for this time, and at least for 20 times as long as counting took: so it takes at
+# most a twentieth of a core.
+FRESH_SECONDS, FRESH_TIMES = 5.0, 20
+# If counting takes at most WAIT_SECONDS, callers wait for it. Otherwise it is done beside the
+# service, and callers get the last count, if that is not older than OLD_SECONDS.
 WAIT_SECONDS, OLD_SECONDS = 0.05, 600.0
 MAX_PARTS = 200  # groups of sites that are remembered
 
@@ -47,8 +48,8 @@ class Fleet:
         self.past, self._tally = Past(self.sites), Tally(self.sites)
 
     def of(self, sites: frozenset[str] | None) -> Fleet:
-        """The one of these sites: what is asked for is counted, and what was counted is kept for
-        those with the same sites. Of all such, one counts at a time."""
+        """The counts of these sites, which all callers with the same sites share. Of all such
+        groups of sites, one is counted at a time."""
         if sites is None:
             return self
         if (part := self._parts.pop(sites, None)) is None:

@@ -10,9 +10,10 @@ import trio
 from devgate.gateway.storage import Records
 from devgate.store import inbox
 
-FRESH_SECONDS = 1.0  # seconds that a count holds ...
-MAX_GROUPS = 1000  # of sites whose count is remembered
-FRESH_TIMES = 20  # ... and this many times as long as counting took: at most a twentieth of a core
+# A count is used for this time, and at least for 20 times as long as counting took: so it takes at
+# most a twentieth of a core.
+FRESH_SECONDS, FRESH_TIMES = 1.0, 20
+MAX_GROUPS = 1000  # groups of sites whose counts are remembered
 
 
 @dataclass(slots=True)

@@ -1,8 +1,8 @@
-"""The fleet's last 30 days by the hour: each hour that is over is counted once, and kept.
+"""The fleet's last 30 days by the hour: each hour is counted once it is over, and remembered.
 
-Counting goes through every command and event of the hour, so it is done beside the service, a
-little at a time and the newest hours first, once somebody wants to know. What comes late (an
-answer after the hour) is counted again as long as the hour is young.
+Counting reads every command and event of the hour. So it is done beside the service when somebody
+asks, a little at a time and the newest hours first. As long as an hour is young it is counted
+again, for answers that came late.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ NAMES = ("start", "stop", "done", "failed", "unknown", "unsent", "open")
 GROUPS: Mapping[str, str] = {"pending": "open", "refused": "unsent", "conflict": "unsent"}
 
 DAYS = (1, 7, 30)  # that can be asked for
-LONGEST = 30 * 24  # hours that are kept
-YOUNG = 4  # hours until one is counted for the last time
+MAX_HOURS = 30 * 24  # that are remembered
+YOUNG_HOURS = 4  # after which an hour is counted for the last time
 RECOUNT_SECONDS = 300.0  # between two counts of young hours
-SLICE_SECONDS = 0.1  # of a thread that reads, at once; one hour of a huge fleet may take longer
+SLICE_SECONDS = 0.1  # of one read; one hour of a huge fleet may take longer
 PAUSE_FACTOR = 4  # times as long as a slice took, before the next: a fifth of a core
 
 
@@ -90,14 +90,14 @@ class Past:
             self._runs = False
 
     async def _fill(self, records: Records) -> None:
-        self._forget(int(time()) // HOUR - LONGEST)
+        self._forget(int(time()) // HOUR - MAX_HOURS)
         self.oldest = await records.read(oldest_event)
         due = self._due(time())
         while due:
             began = monotonic()
             for number, hour in await records.read(_count, due, self.sites):
                 self.hours[number] = hour
-                if number <= time() // HOUR - YOUNG:
+                if number <= time() // HOUR - YOUNG_HOURS:
                     self._final.add(number)
                 due.remove(number)
             await trio.sleep(PAUSE_FACTOR * (monotonic() - began))
@@ -127,7 +127,7 @@ def group_of(status: str) -> str:
 def _count(
     conn: Reading, due: Sequence[int], sites: frozenset[str] | None
 ) -> list[tuple[int, Hour]]:
-    """At least one of them, and as many more as there is time for."""
+    """Counts at least one of these hours, and others as long as there is time."""
     ends, found = monotonic() + SLICE_SECONDS, list[tuple[int, Hour]]()
     for number in due:
         found.append((number, stored.hour(conn, number * HOUR, sites)))

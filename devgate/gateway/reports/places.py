@@ -12,7 +12,7 @@ from devgate.gateway.storage import Records
 from devgate.store.places import Place, places
 
 FRESH_SECONDS = 60.0
-SHARE = 0.02  # of the time may be spent with reading them
+READING_SHARE = 0.02  # of the time, that may be spent with reading
 
 
 @dataclass(slots=True)
@@ -29,9 +29,9 @@ class Places:
             if (began := monotonic()) >= self._until:
                 self._found = await records.read(places)
                 took = monotonic() - began
-                self._until = monotonic() + max(FRESH_SECONDS, took / SHARE)
+                self._until = monotonic() + max(FRESH_SECONDS, took / READING_SHARE)
             return self._found
 
     def changed(self) -> None:
-        """A machine was moved here: the next who asks sees that."""
+        """A machine was moved: read the places again when they are asked for."""
         self._until = 0.0

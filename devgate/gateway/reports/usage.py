@@ -1,9 +1,9 @@
-"""What reports are made of is counted beside the service: a little at a time, each thing once.
+"""Counts what reports show, beside the service and in short steps.
 
-Three things are counted, each in short steps: what changed of commands (the log of events says of
-which), days that are over, and days that are to be counted again (towards the past: everything at
-first, a site whose zone was changed). How far each has come is on disk, in the transaction of its
-rows. So a restart, or another node that leads, goes on where this one stopped.
+Three things are counted: commands that have changed (the events say which), days that are over,
+and days that must be counted again, from the newest to the oldest: all days of a new database, or
+those of a site whose zone was changed. How far each is stands on disk, written with its rows. So a
+restart, or another leading node, goes on where this one stopped.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ from devgate.store.usage_work import ALL, SITE, SITES, ZONE, State, Work
 if TYPE_CHECKING:
     from devgate.config.settings import Settings
 
-TURN_SECONDS = 60.0  # between two turns ...
-ASKED_SECONDS = 2.0  # ... and at least, where somebody reads a report
-EVENTS = 2000  # that one step looks through
-MACHINES = 200  # that one step counts: about 10 ms
-PAUSE_FACTOR = 4  # times as long as a step took, before the next: a fifth of a core
+TURN_SECONDS = 60.0  # between two turns
+ASKED_SECONDS = 2.0  # between two turns while somebody reads reports
+EVENTS_A_STEP = 2000
+MACHINES_A_STEP = 200  # about 10 ms
+PAUSE_FACTOR = 4  # a pause is four times as long as the step before: a fifth of a core
 MAX_PAUSE_SECONDS = 5.0
-ANEW_SECONDS = 20.0  # of a turn for days that are counted again: changes come in between
-STEPS = 100  # of a turn, that delete what is too old
-SUMMED = 1000  # rows of days that one step adds to the sums of sites: about 5 ms
+AGAIN_SECONDS = 20.0  # of a turn for days that are counted again; then changes are counted
+MAX_STEPS = 100  # of a turn, to delete what is too old
+ROWS_A_STEP = 1000  # of days that are added to the sums of sites: about 5 ms
 
 
 class Usage:
-    """Keeps `usage_day` up. One at a time: in a cluster the node that leads."""
+    """Keeps `usage_day` up to date. In a cluster the leading node does this."""
 
     def __init__(
         self, records: Records, settings: Settings, background: Background, clock: Clock
@@ -77,7 +77,7 @@ class Usage:
                     await self._read.wait()
 
     def read(self) -> None:
-        """Somebody reads a report: the next one is to know more."""
+        """Somebody reads a report: count soon what has changed."""
         self._read.set()
 
     async def turn(self) -> None:
@@ -90,7 +90,7 @@ class Usage:
         for task in tasks:
             if task.name.startswith(ZONE):
                 await self._close(task, look)
-        self._more = await self._anew(
+        self._more = await self._count_again(
             [one for one in tasks if not one.name.startswith(ZONE)], look
         )
         self._more |= await self._sum_up()
@@ -99,19 +99,19 @@ class Usage:
     async def _follow(self, position: int, look: Look) -> None:
         while True:
             began = monotonic()
-            found = await self._records.read(stored.changes, position, EVENTS)
+            found = await self._records.read(stored.changes, position, EVENTS_A_STEP)
             if found is None:
                 return
             for commands in _parts(sorted(found.commands)):
                 rows = await self._records.read(_changed, commands, look)
                 await self._records.change(stored.save, rows)
-                await self._rest(began)
+                await self._pause(began)
                 began = monotonic()
             await self._records.change(work.counted_up_to, found.upto, found.at)
             if found.last:
-                return  # what came meanwhile is the next turn's: else a busy gateway's never ends
+                return  # later changes are for the next turn, so that each turn ends
             position = found.upto
-            await self._rest(began)
+            await self._pause(began)
 
     async def _close(self, task: Work, look: Look) -> None:
         """Days of a zone that are over, one after the other."""
@@ -122,11 +122,11 @@ class Usage:
             after = task._replace(imei=last) if last else Work(task.name, task.day + 1, "")
             await self._records.change(_write, rows, task, after)
             task = after
-            await self._rest(began)
+            await self._pause(began)
 
-    async def _anew(self, tasks: Sequence[Work], look: Look) -> bool:
+    async def _count_again(self, tasks: Sequence[Work], look: Look) -> bool:
         """Whether there is something left."""
-        ends = monotonic() + ANEW_SECONDS
+        ends = monotonic() + AGAIN_SECONDS
         for first in tasks:
             task: Work | None = first
             while task is not None:
@@ -136,17 +136,17 @@ class Usage:
                 rows, after = await self._records.read(_again, task, look)
                 await self._records.change(_write, rows, task, after)
                 task = after
-                await self._rest(began)
+                await self._pause(began)
         return False
 
     async def _sum_up(self) -> bool:
         """Days that were there before there were sums of sites. Whether there are more."""
-        ends = monotonic() + ANEW_SECONDS
+        ends = monotonic() + AGAIN_SECONDS
         began = monotonic()
-        while await self._records.change(usage_sums.sum_up, SUMMED):
+        while await self._records.change(usage_sums.sum_up, ROWS_A_STEP):
             if monotonic() >= ends:
                 return True
-            await self._rest(began)
+            await self._pause(began)
             began = monotonic()
         return False
 
@@ -155,19 +155,19 @@ class Usage:
         if now is None:
             return
         before = day_of(now - self._settings.report.keep, the_zone("UTC"))
-        for _ in range(STEPS):
+        for _ in range(MAX_STEPS):
             if await self._records.change(work.forget, before, TRIM) < TRIM:
                 await self._records.change(usage_sums.forget, before, TRIM)
                 return
             await trio.sleep(0.1)
 
-    async def _rest(self, began: float) -> None:
+    async def _pause(self, began: float) -> None:
         await trio.sleep(min(MAX_PAUSE_SECONDS, PAUSE_FACTOR * (monotonic() - began)))
 
 
 def _begun(conn: Reading, now: float, default: str, keep: float) -> tuple[State, Look, list[Work]]:
-    """What there is to do. Orders what follows from the zones, and from a database that is new, or
-    not the one that it was."""
+    """What there is to do. Has days counted again where zones have changed, and where the database
+    is new or another copy."""
     zones = site_zones.zones(conn)
     number, at = history.newest(conn)
     at = at or now  # without any event all that is there is counted
@@ -233,9 +233,9 @@ def _removed(conn: Reading, imei: str, at: float, look: Look) -> Machine:
 
 def _closed(conn: Reading, task: Work, zone: str, look: Look) -> tuple[list[Day], str]:
     """The next devices of the day that follows; "" as the last of them: that were all."""
-    found = stored.some_machines(conn, task.imei, MACHINES)
+    found = stored.some_machines(conn, task.imei, MACHINES_A_STEP)
     mine = [Wanted(one, task.day + 1, zone) for one in found if look.zone_of(one.site) == zone]
-    last = found[-1].imei if len(found) == MACHINES else ""
+    last = found[-1].imei if len(found) == MACHINES_A_STEP else ""
     return list(count(conn, mine, look, presence=True)), last
 
 
@@ -243,12 +243,12 @@ def _again(conn: Reading, task: Work, look: Look) -> tuple[list[Day], Work | Non
     """The next devices of that day; and where to go on, None if nothing is left."""
     site = task.name.removeprefix(SITE) if task.name.startswith(SITE) else None
     passes = not task.imei and not anything(conn, task.day, look)
-    found = [] if passes else stored.some_machines(conn, task.imei, MACHINES, site)
+    found = [] if passes else stored.some_machines(conn, task.imei, MACHINES_A_STEP, site)
     wanted = [Wanted(one, task.day, look.zone_of(one.site)) for one in found]
     if task.name == SITES:
         wanted = [one for one in wanted if one.machine.site not in look.zones]
     rows = list(count(conn, wanted, look, presence=True))
-    if len(found) == MACHINES:
+    if len(found) == MACHINES_A_STEP:
         return rows, task._replace(imei=found[-1].imei)
     # A day earlier than in UTC: it begins at different times.
     if task.day < day_of(max(look.oldest, look.floor), the_zone("UTC")):
@@ -262,5 +262,5 @@ def _write(conn: Reading, rows: Sequence[Day], before: Work, after: Work | None)
 
 
 def _parts(commands: Sequence[tuple[str, str]]) -> Iterator[Sequence[tuple[str, str]]]:
-    for start in range(0, len(commands), MACHINES):
-        yield commands[start : start + MACHINES]
+    for start in range(0, len(commands), MACHINES_A_STEP):
+        yield commands[start : start + MACHINES_A_STEP]

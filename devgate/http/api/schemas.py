@@ -18,12 +18,12 @@ from devgate.events.kinds import AUDIT, GROUPS, KINDS
 from devgate.gateway.log_level import LEVELS
 from devgate.gateway.operations.alerts import MAX_CURSOR as MAX_PLACE
 from devgate.gateway.operations.arguments import (
-    LIMIT,
-    MAX_EXPIRES,
-    MAX_KEY,
+    DEFAULT_LIMIT,
+    MAX_EXPIRES_SECONDS,
+    MAX_KEY_LENGTH,
     MAX_LIMIT,
     MAX_SOURCE,
-    MAX_TIMEOUT,
+    MAX_TIMEOUT_SECONDS,
 )
 from devgate.gateway.operations.device_list import MAX_SEARCH, MAX_SPAN, ORDERS
 from devgate.gateway.operations.find import MAX_WORDS
@@ -31,10 +31,10 @@ from devgate.gateway.operations.history import KINDS as KINDS_OF_COMMANDS
 from devgate.gateway.operations.history import OUTCOMES as ALL_OUTCOMES
 from devgate.gateway.operations.importing import ON_CONFLICT
 from devgate.gateway.operations.inbox import (
-    MAX_AGE,
+    MAX_AGE_SECONDS,
     MAX_COMMANDS,
-    MAX_NOTE,
-    MAX_PERSON,
+    MAX_NOTE_LENGTH,
+    MAX_PERSON_LENGTH,
     STATES,
     VERDICTS,
 )
@@ -119,11 +119,11 @@ def nullable(schema: Schema) -> Schema:
 YES = {"type": "boolean"}
 IMEI = matching("a string of 15 digits", "[0-9]{15}")
 ID = matching("the id of a command, 26 letters and digits", _ID)
-KEY = text(_KEY, "letters, digits and signs, on one line", MAX_KEY, 1)
+KEY = text(_KEY, "letters, digits and signs, on one line", MAX_KEY_LENGTH, 1)
 # A start's number: seconds, or times for a device that counts them. [command] max_long may be
 # lower than this.
 LONG = whole(1, 366 * 86400)
-TIMEOUT, EXPIRES = seconds(MAX_TIMEOUT), seconds(MAX_EXPIRES)
+TIMEOUT, EXPIRES = seconds(MAX_TIMEOUT_SECONDS), seconds(MAX_EXPIRES_SECONDS)
 UNIT = choice(UNITS)
 NUMBER = whole(0, MAX_ID)
 NAME = text(LINE, "a text of one line", MAX_NAME)
@@ -183,7 +183,7 @@ TAGS = matching(
 )
 TAG = text(f"{LINE[:-1]},]", "a text of one line without a comma", MAX_TAG, 1)
 LATITUDE, LONGITUDE = degrees(90), degrees(180)
-PAGE = {**whole(1, MAX_LIMIT), "default": LIMIT}
+PAGE = {**whole(1, MAX_LIMIT), "default": DEFAULT_LIMIT}
 DAYS: Schema = {**whole(1, max(past.DAYS)), "enum": list(past.DAYS), "default": 1}
 POSITION = whole(0, 2**63 - 1)
 STATE = choice(("waiting", "sent", "ended"))
@@ -192,9 +192,9 @@ IDS = matching("ids of commands, with commas between", f"{_ID}(,{_ID}){{0,{MAX_C
 INBOX = choice(STATES, default=STATES[0])
 LEVEL = choice(LEVELS)
 VERDICT = choice(VERDICTS)
-NOTE = text(LINE, "a text of one line", MAX_NOTE, 1)
-PERSON = text(LINE, "a text of one line", MAX_PERSON, 1)
-AGE = whole(1, int(MAX_AGE))
+NOTE = text(LINE, "a text of one line", MAX_NOTE_LENGTH, 1)
+PERSON = text(LINE, "a text of one line", MAX_PERSON_LENGTH, 1)
+AGE = whole(1, int(MAX_AGE_SECONDS))
 OUTCOMES = matching(
     f"some of {', '.join(ALL_OUTCOMES)}, with commas between",
     f"({'|'.join(ALL_OUTCOMES)})(,({'|'.join(ALL_OUTCOMES)}))*",

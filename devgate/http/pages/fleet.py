@@ -46,9 +46,9 @@ def _share(fleet: Mapping[str, Any]) -> str:
     """The class of the style sheet for the number of devices offline, by their share."""
     enabled = fleet["known"] - fleet["disabled"]
     share = fleet["offline"] / enabled if enabled else 0.0
-    if share >= attention.RED:
+    if share >= attention.CRITICAL_PART:
         return "failed"
-    return "unknown" if share >= attention.AMBER else ""
+    return "unknown" if share >= attention.WARNING_PART else ""
 
 
 def _at_hand(visit: Visit, shown: Values) -> Values:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from devgate.gateway.reports.fleet_day import BUCKET, DAY, HOUR
+from devgate.gateway.reports.fleet_day import BUCKET_SECONDS, DAY, HOUR
 from devgate.http.pages import charts, words
 from devgate.http.pages.charts import Chart, Series
 from devgate.http.pages.view import Visit
@@ -29,18 +29,20 @@ def of_day(visit: Visit, fleet: Mapping[str, Any]) -> Mapping[str, Any]:
     since = words.seconds_of(hours[0]["at"])
     series = Series(
         [visit.t("Online")], ["online"],
-        [since + number * BUCKET for number in range(len(day))],
+        [since + number * BUCKET_SECONDS for number in range(len(day))],
         [[point["online"] for point in day]], "minute",
     )  # fmt: skip
     return {
-        "online": charts.area(series, DAY // BUCKET, visit.t("Online"), _range(visit, series, 1)),
+        "online": charts.area(
+            series, DAY // BUCKET_SECONDS, visit.t("Online"), _range(visit, series, 1)
+        ),
         "outcomes": _bars(visit, [since + n * HOUR for n in range(len(hours))], hours, 1),
         "kinds": KINDS,
         "columns": COUNTS,
         "ticks": [iso(since + n * TICK_SECONDS) for n in range(DAY // TICK_SECONDS + 1)],
         "tick_form": "minute",
         "form": "short",
-        "onlines": day[:: HOUR // BUCKET],
+        "onlines": day[:: HOUR // BUCKET_SECONDS],
         "groups": hours,
         "counting": False,
     }

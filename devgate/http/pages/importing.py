@@ -11,7 +11,7 @@ import trio
 from starlette.responses import Response
 
 from devgate.errors import CallerError
-from devgate.gateway.operations.importing import ON_CONFLICT, PART
+from devgate.gateway.operations.importing import ON_CONFLICT, PART_BYTES
 from devgate.http.api import arguments, multipart
 from devgate.http.pages.machine import SAID
 from devgate.http.pages.view import Visit, to
@@ -90,8 +90,10 @@ async def _upload_form(visit: Visit) -> UploadForm:
         if file is None or file.start == file.end:
             return UploadForm(fields, None, "")
         upload: str | None = None
-        for start in range(file.start, file.end, PART):
-            piece = await trio.to_thread.run_sync(_piece, body, start, min(start + PART, file.end))
+        for start in range(file.start, file.end, PART_BYTES):
+            piece = await trio.to_thread.run_sync(
+                _piece, body, start, min(start + PART_BYTES, file.end)
+            )
             reply = await visit.ask("upload", data=piece, upload=upload)
             upload = str(reply["upload"])
     if upload is None:

@@ -77,7 +77,7 @@ def test_no_seconds(given: object) -> None:
 
 def test_a_long_bound_is_said_in_days() -> None:
     with pytest.raises(CallerError, match=r"^expires: seconds, above 0 and at most 30d, expected"):
-        arguments.seconds({"expires": "31d"}, "expires", arguments.MAX_EXPIRES)
+        arguments.seconds({"expires": "31d"}, "expires", arguments.MAX_EXPIRES_SECONDS)
 
 
 def test_yes_and_no() -> None:
@@ -99,7 +99,7 @@ def test_no_text(given: object) -> None:
 @pytest.mark.parametrize(("given", "limit"), [(1, 1), (1000, 1000)])
 def test_a_limit(given: int, limit: int) -> None:
     assert arguments.limit({"limit": given}) == limit
-    assert arguments.limit({}) == arguments.LIMIT
+    assert arguments.limit({}) == arguments.DEFAULT_LIMIT
 
 
 @pytest.mark.parametrize("given", [0, 1001, -1, True, "5", 1.0, None])

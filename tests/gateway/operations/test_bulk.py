@@ -67,7 +67,7 @@ async def test_each_is_started_once_and_few_at_a_time(
         assert (begun["count"], begun["done"], begun["state"]) == (41, 0, "waiting")
         assert (await ask(whole, "bulk_start", **order))["bulk"] == "opening", "the same job"
         job = await over(whole, "opening")
-        assert most == bulk_work.IN_FLIGHT
+        assert most == bulk_work.MAX_IN_FLIGHT
         assert job["outcomes"] == {"unknown": 30, "refused": 11}
         statuses = [item["status"] for item in job["items"]]
         assert statuses == ["408"] * 30 + ["404"] * 10 + ["300"]
@@ -97,8 +97,8 @@ async def test_another_job_of_the_same_id_is_a_conflict(
 async def test_all_that_match_are_moved_and_what_was_removed_is_told(
     whole: Whole, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk_work, "EDITED_AT_ONCE", 7)
-    monkeypatch.setattr(bulk, "PAGE", 6)
+    monkeypatch.setattr(bulk_work, "DEVICES_A_TRANSACTION", 7)
+    monkeypatch.setattr(bulk, "PAGE_DEVICES", 6)
     async with working(whole):
         counted = await ask(
             whole, "bulk_edit", match={"site": "east"}, enabled=False, dry_run=True
@@ -131,7 +131,7 @@ async def test_a_cancelled_job_asks_no_more(whole: Whole, autojump_clock: MockCl
         await trio.sleep(1)  # the first are in flight, and are waited for
         assert (await ask(whole, "bulk_cancel", bulk=begun["bulk"]))["state"] == "cancelling"
         job = await over(whole, begun["bulk"])
-        assert (job["state"], job["done"]) == ("cancelled", bulk_work.IN_FLIGHT)
+        assert (job["state"], job["done"]) == ("cancelled", bulk_work.MAX_IN_FLIGHT)
         assert (await refused(whole, "bulk_cancel", bulk=begun["bulk"]))[0] == "409"
         waiting = [await ask(whole, "bulk_stop", imeis=MANY) for _ in range(3)]
         last = await ask(whole, "bulk_cancel", bulk=waiting[2]["bulk"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from devgate.gateway.reports.diagnosis import DAY, SILENT, Connections, answers
+from devgate.gateway.reports.diagnosis import DAY_SECONDS, SILENT_REASON, Connections, answers
 from devgate.store.diagnosis import Answer
 
 HOUR = 3600.0
@@ -16,17 +16,17 @@ def item(at: float, type: str, reason: str | None = None) -> tuple[float, str, s
 
 
 def told(*items: tuple[float, str, str], days: int = 2) -> Any:
-    return Connections(items, 0.0, days * DAY, days).reply()
+    return Connections(items, 0.0, days * DAY_SECONDS, days).reply()
 
 
 def test_reconnects_are_counted_by_day_and_ours_are_not() -> None:
     found = told(
         item(1 * HOUR, "online"),  # before that nobody knows
-        item(2 * HOUR, "offline", SILENT), item(3 * HOUR, "online"),
+        item(2 * HOUR, "offline", SILENT_REASON), item(3 * HOUR, "online"),
         item(4 * HOUR, "offline", "the gateway stops"), item(5 * HOUR, "online"),
         item(6 * HOUR, "taken_over"), item(7 * HOUR, "flapping"),
         item(23 * HOUR, "offline", "closed by the device"), item(26 * HOUR, "online"),
-        item(46 * HOUR, "offline", SILENT),
+        item(46 * HOUR, "offline", SILENT_REASON),
     )  # fmt: skip
     days = found["by_day"]
     assert [one["reconnects"] for one in days] == [2, 1]
@@ -34,7 +34,11 @@ def test_reconnects_are_counted_by_day_and_ours_are_not() -> None:
     # The one that reaches into the next day is of both; the last one lasts.
     assert [one["away_seconds"] / HOUR for one in days] == [3, 4]
     assert (found["reconnects"], found["silences"], found["away_seconds"]) == (3, 2, 7 * HOUR)
-    assert found["reasons"] == {SILENT: 2, "the gateway stops": 1, "closed by the device": 1}
+    assert found["reasons"] == {
+        SILENT_REASON: 2,
+        "the gateway stops": 1,
+        "closed by the device": 1,
+    }
     assert found["odd"] == {"device.taken_over": 1, "device.flapping": 1}
     assert [(one["seconds"] / HOUR, one["until"] is None) for one in found["longest"]] == [
         (3, False), (2, True), (1, False), (1, False),

@@ -126,8 +126,8 @@ def crashing(records: InlineRecords, after: int) -> Callable[..., Any]:
 async def test_a_restart_anywhere_counts_the_same(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(usage, "MACHINES", 1)
-    monkeypatch.setattr(usage, "EVENTS", 2)
+    monkeypatch.setattr(usage, "MACHINES_A_STEP", 1)
+    monkeypatch.setattr(usage, "EVENTS_A_STEP", 2)
     for day in range(20, 24):
         for hour in range(3):
             world.start(at(f"2026-11-{day} {hour:02}:30"), (A, B, C)[hour])
@@ -158,7 +158,7 @@ async def test_a_restart_anywhere_counts_the_same(
 async def test_a_day_of_which_nothing_is_kept_is_one_step(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(usage, "MACHINES", 1)
+    monkeypatch.setattr(usage, "MACHINES_A_STEP", 1)
     world.presence(True, at(f"{TODAY} 00:30"), A)
     written, change = list[object](), world.records.change
 

@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 
-from devgate.gateway.operations.second_factor import STEP, _totp
+from devgate.gateway.operations.second_factor import STEP_SECONDS, _totp
 from devgate.store import accounts
 from devgate.store.opening import open_database
 from tests.http.harness import Site, site
@@ -26,7 +26,7 @@ def served() -> Iterator[Site]:
 
 
 def code_of(secret: str, steps: int = 0) -> str:
-    return str(_totp(secret).generate(int(time.time()) + steps * STEP).decode())
+    return str(_totp(secret).generate(int(time.time()) + steps * STEP_SECONDS).decode())
 
 
 def turned_on(anna: Visitor) -> tuple[str, list[str]]:
