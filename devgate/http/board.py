@@ -1,4 +1,4 @@
-"""A board: one picture in parts, drawn again when it is due, and those who look at it.
+"""A board: one picture in parts, drawn again when it is due, and its viewers.
 
 The first few changes that concern this board alone are shown at once, all others later. What is
 cheap to draw (a row of a list, a number in memory) is shown within a second: that is a glance.
@@ -117,7 +117,7 @@ class Board:
         self._be_due(later=self._last + LATER_SECONDS)
 
     def end(self) -> None:
-        """Ends the streams of all who look."""
+        """End the streams of all viewers."""
         self.over = True
         self._waiting.unpark_all()
 
@@ -207,7 +207,7 @@ def _encode(parts: Mapping[str, str]) -> bytes:
 
 
 class Viewer:
-    """One who looks at a board, and what is new to this one."""
+    """A viewer of a board, and what is new to this one."""
 
     def __init__(self, board: Board, seen: int) -> None:
         self._board, self._seen = board, seen

@@ -1,4 +1,4 @@
-"""Whose request it is, where proxies stand in front of us.
+"""The address of the client of a request that has come through proxies.
 
 A proxy appends to X-Forwarded-For the address that it saw. What stands in front of that was
 written by somebody else, so the list is read from its end, and only as far as we know the proxies.

@@ -14,7 +14,7 @@ from devgate.gateway.gateway import Gateway
 from devgate.http.problems import written
 from devgate.http.web import Web
 
-# The poller notes its progress once a second. A loop that stalls this long has lost devices.
+# The poller's progress is noted once a second. A loop that stalls this long has lost devices.
 BEHIND_SECONDS = 5.0
 
 OK = "ok"

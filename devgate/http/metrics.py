@@ -78,7 +78,7 @@ class Scrape(Collector):
 
 
 def gathered(gateway: Gateway) -> Iterator[Metric]:
-    """Everything that the gateway counts. Call it on the loop, and do not await meanwhile."""
+    """Everything that the gateway counts. Call it on the loop, and do not await in between."""
     info = InfoMetricFamily(PREFIX + "build", "The version that runs.")
     info.add_metric([], {"version": __version__})
     yield info

@@ -12,7 +12,7 @@ from typing import Any
 
 Request = dict[str, Any]
 Reply = dict[str, Any]
-# What is said to one request; None: the gateway dies, an empty list: it never answers.
+# The replies to one request. None: the gateway dies; an empty list: it never answers.
 Answer = Callable[[Request], Iterable[Reply] | None]
 
 IMEI = "123456787654321"

@@ -1,4 +1,4 @@
-"""A gateway's socket to talk to, and the CLI's runner."""
+"""A socket that answers as a gateway, and runners of the command line."""
 
 from __future__ import annotations
 

@@ -59,8 +59,8 @@ def test_the_exit_code_is_that_of_the_first_line_that_failed(run: Run, gateway: 
     lines = "".join(f"{number:015},5\n" for number in range(4))
     got = run("start", "--from", "-", "--json", input=lines.encode())
     assert got.exit_code == 6
-    told = [json.loads(line) for line in got.stdout.splitlines()]
-    assert sorted((line["line"], line["status"]) for line in told) == [
+    printed = [json.loads(line) for line in got.stdout.splitlines()]
+    assert sorted((line["line"], line["status"]) for line in printed) == [
         (1, "200"), (2, "404"), (3, "408"), (4, "404"),
     ]  # fmt: skip
     assert got.stderr == "devgate: 3 of 4 failed (2 x 404, 1 x 408), first in line 2\n"
@@ -71,17 +71,17 @@ def test_one_connection_carries_several_at_once_but_one_for_each_device(
 ) -> None:
     """Replies are held back until the window is full: it fills, and goes no further."""
     held: list[Request] = []
-    most: list[int] = []
+    batch_sizes: list[int] = []
 
     def answer(request: Request) -> list[Reply]:
         if request["type"] == "status":
             return [{"status": "200"}]  # after 15 s of silence, which a busy machine may have
         held.append(request)
-        left = 100 - sum(most)
-        if len(held) < min(MAX_IN_FLIGHT, left):
+        unsent = 100 - sum(batch_sizes)
+        if len(held) < min(MAX_IN_FLIGHT, unsent):
             return []
         assert len({one["imei"] for one in held}) == len(held)
-        most.append(len(held))
+        batch_sizes.append(len(held))
         replies: list[Reply] = [{"status": "200", "message": "m", "id": one["id"]} for one in held]
         held.clear()
         return replies
@@ -90,7 +90,7 @@ def test_one_connection_carries_several_at_once_but_one_for_each_device(
     lines = "".join(f"{number:015},5\n" for number in range(100))
     got = run("start", "--from", "-", input=lines.encode())
     assert got.exit_code == 0
-    assert most == [32, 32, 32, 4]
+    assert batch_sizes == [32, 32, 32, 4]
     assert [one["type"] for one in gateway.first].count("start") == 1, "one connection"
 
 
@@ -104,7 +104,7 @@ def test_a_device_gets_its_starts_in_order(run: Run, gateway: Answering) -> None
 
 
 def test_a_gateway_that_dies_amid_a_batch(run: Run, gateway: Answering) -> None:
-    """What was asked is unknown; what was not asked was not sent. Each line says which."""
+    """Starts that were asked for have an unknown outcome; all others were not sent."""
 
     def answer(request: Request) -> list[Reply] | None:
         return list(started(request)) if request["id"] == 1 else None
@@ -112,14 +112,14 @@ def test_a_gateway_that_dies_amid_a_batch(run: Run, gateway: Answering) -> None:
     gateway.answer = answer
     lines = f"{IMEI},1\n{IMEI},2\n{IMEI},3,k\n"
     got = run("start", "--from", "-", "--json", input=lines.encode())
-    told = [json.loads(line) for line in got.stdout.splitlines()]
-    assert [(line["line"], line["status"]) for line in told] == [
+    printed = [json.loads(line) for line in got.stdout.splitlines()]
+    assert [(line["line"], line["status"]) for line in printed] == [
         (1, "200"),
         (2, "408"),
         (3, "503"),
     ]
-    assert "the outcome is unknown" in told[1]["message"]
-    assert told[2]["message"].endswith("nothing was sent")
+    assert "the outcome is unknown" in printed[1]["message"]
+    assert printed[2]["message"].endswith("nothing was sent")
     assert got.exit_code == 7
 
 

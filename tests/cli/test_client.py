@@ -105,8 +105,8 @@ def test_a_gateway_that_takes_no_connection(folder: Path, monkeypatch: pytest.Mo
 
 
 def _accept_second(listener: socket.socket, says: bytes) -> None:
-    left, _ = listener.accept()
-    left.close()
+    connection, _ = listener.accept()
+    connection.close()
     caller, _ = listener.accept()
     with caller:
         caller.recv(1000)
@@ -137,7 +137,7 @@ def test_a_socket_file_that_was_left_behind(folder: Path) -> None:
 
 
 def test_a_full_disk_is_a_sentence_and_the_order_is_not_lost(spawn: Spawn) -> None:
-    """A traceback ended with 1, also where a start had been confirmed."""
+    """A confirmed start must not end with a traceback and exit code 1."""
     with Path("/dev/full").open("wb") as full:
         started = spawn("start", IMEI, "500", stdout=full.fileno())
     said = "devgate: the standard output cannot be written: No space left on device\n"
@@ -155,7 +155,7 @@ def test_help_that_cannot_be_written_is_a_sentence(spawn: Spawn, asked: tuple[st
 
 
 def test_a_file_that_is_no_socket(folder: Path) -> None:
-    """A configuration, say, that is given as --socket: no gateway has gone there."""
+    """For example a configuration that is given as --socket: it is not a gateway that died."""
     (folder / "file").touch()
     for path in (folder, folder / "file"):
         with pytest.raises(NoGateway, match="it is no socket; name the gateway's with --socket"):
@@ -172,7 +172,7 @@ def test_no_permission_names_the_group(gateway: Answering, folder: Path) -> None
     os.chmod(folder, 0o755)
     group = grp.getgrgid(os.stat(gateway.path).st_gid).gr_name
     root = os.geteuid() == 0
-    if root:  # whom no mode keeps out
+    if root:  # root may open the socket whatever its mode is
         os.seteuid(65534)
     try:
         with pytest.raises(NoGateway, match=rf"no permission .* the group {group} \(mode 0000\)"):

@@ -106,7 +106,7 @@ def test_json_may_stand_anywhere(run: Run, gateway: Answering) -> None:
 
 
 def test_history_is_narrowed(run: Run, gateway: Answering) -> None:
-    """D7."""
+    """Each filter of the command line is a field of the request."""
     gateway.answer = lambda request: [{"status": "200", "items": [], "next": None}]
     since = "2026-11-01T00:00:00Z"
     args = (

@@ -23,7 +23,7 @@ def test_a_start_is_one_request_and_its_outcome(run: Run, gateway: Answering) ->
 
 
 def test_an_empty_key_is_not_replaced(run: Run, gateway: Answering) -> None:
-    """The gateway refuses it. A key of our own would let the same order start twice."""
+    """The gateway refuses it. With a random key instead, the same order could start twice."""
     run("start", IMEI, "500", "--key", "")
     assert [request["key"] for request in gateway.requests] == [""]
 
@@ -122,7 +122,7 @@ def test_what_cannot_be_asked_is_not_asked(run: Run, gateway: Answering, args: l
 
 
 def test_a_wrong_configuration_is_2_also_without_a_gateway(folder: Path) -> None:
-    """It was 12 where the database was to be opened in the gateway's place."""
+    """Not 12, also for a command that opens the database if no gateway runs."""
     (folder / "gateway.toml").write_text("[device]\nlisten = 5\n")
     got = CliRunner().invoke(cli, ["--config", f"{folder}/gateway.toml", "devices", "list"])
     assert (got.exit_code, got.stdout) == (2, "")
@@ -156,7 +156,7 @@ def test_no_gateway_is_13(folder: Path) -> None:
 def test_a_gateway_that_dies_leaves_a_start_unknown(
     run: Run, gateway: Answering, as_json: bool
 ) -> None:
-    """13 would say that nothing was asked, and a caller might start the device again."""
+    """Exit code 13 would mean that nothing was sent, and a caller might start it again."""
     gateway.answer = lambda request: None
     got = run("start", IMEI, "500", *["--json"] * as_json)
     assert got.exit_code == 7

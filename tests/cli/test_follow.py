@@ -143,7 +143,7 @@ BEGAN: Reply = {
 
 
 def test_a_time_among_changes_is_one_as_everywhere_else(run: Run, gateway: Answering) -> None:
-    """`until` stood there as seconds since 1970."""
+    """`until` is not shown as seconds since 1970."""
     page: Reply = {"status": "200", "items": [CLOSED, INVITED], "next": None}
     gateway.answer = lambda request: [page]
     _, closed, invited = run("audit").stdout.splitlines()
@@ -197,7 +197,7 @@ def test_a_terminal_has_times_of_its_zone(gateway: Answering) -> None:
 
 
 def on_a_terminal(gateway: Answering, *args: str, **given: str) -> bytes:
-    """What a command shows there."""
+    """The output of a command on a terminal."""
     environ = {**os.environ, "TERM": "xterm"} | given
     if "NO_COLOR" not in given:
         environ.pop("NO_COLOR", None)

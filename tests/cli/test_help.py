@@ -72,7 +72,7 @@ def test_every_command_is_listed_in_its_section() -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_help_teaches(name: str) -> None:
-    """A first sentence of its own, an example, and no option without a word."""
+    """Its own first sentence, an example, and a sentence for each option."""
     command = ALL[name]
     text = command.help or ""
     first = re.split(r"\.\s", text + " ")[0]

@@ -162,7 +162,7 @@ def test_help_and_complaints_of_the_command_line(run: Run) -> None:
 @pytest.mark.usefixtures("chinese")
 @pytest.mark.parametrize("case", MISTAKES)
 def test_each_mistake_in_a_configuration_has_its_chinese(case: str) -> None:
-    """Where it stands and the key are said as they are written."""
+    """The line and the key are in the Chinese message as in the English one."""
     text = case.rpartition(" | ")[2]
     line, key, _ = text.split(": ", 2)
     said = language.said(f"gateway.toml, line {text}")
@@ -175,7 +175,7 @@ def test_each_mistake_in_a_configuration_has_its_chinese(case: str) -> None:
 def test_a_wrong_configuration_is_said_in_chinese(
     run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
-    """Several mistakes are as many lines."""
+    """Each of several mistakes has a line."""
     file = folder / "gateway.toml"
     file.write_text('device = 5\n[store]\nurl = "postgres://x/y"\n')
     monkeypatch.setenv("DEVGATE_LOG__LEVEL", "loud")
@@ -233,9 +233,9 @@ def test_lines_of_chinese_are_no_wider_than_the_terminal() -> None:
     text = (
         "网关每小时自动执行。若与最新记录相差一天以上则不执行 `devgate status`，因为时钟可能有误。"  # noqa: RUF001
     )
-    for most in range(20, 60):
-        lines = list(help_.wrapped(text, most))
-        assert all(width(line) <= most + 2 for line in lines)  # a mark may stand beyond
+    for columns in range(20, 60):
+        lines = list(help_.wrapped(text, columns))
+        assert all(width(line) <= columns + 2 for line in lines)  # a mark may stand beyond
         assert not any(line[0] in "，。" for line in lines)  # noqa: RUF001
         assert "".join(lines).replace(" ", "") == text.replace(" ", "")
 
@@ -255,7 +255,7 @@ def test_lines_of_chinese_are_no_wider_than_the_terminal() -> None:
     ],
 )
 def test_these_have_no_english_left(text: str) -> None:
-    """Each is put together of messages, of which one was English."""
+    """Each is composed of several messages, and all of them are Chinese."""
     chinese = language.said(text)
     assert chinese != text
     assert not re.search("[a-z]+ [a-z]+", re.sub("`.*?`", "", chinese)), chinese

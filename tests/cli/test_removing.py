@@ -54,7 +54,7 @@ def test_a_yes_that_is_piped_in_is_an_answer(served: Gateway) -> None:
 
 
 def test_a_token_that_is_added_may_command_and_no_more(served: Gateway) -> None:
-    """D29: it was an admin's, unless its role was given."""
+    """D29: without a role it was a token of an admin."""
     assert served.cli("token", "add", "plain").returncode == 0
     assert "plain  command" in served.cli("token", "list").stdout
     words = served.cli("token", "add", "--help").stdout

@@ -22,7 +22,7 @@ QD = f"026000{IMEI}QD500"
 DONE = f"023200{IMEI}QD"
 
 
-def take(at: float, direction: str, data: str, address: str = "1.2.3.4:5") -> str:
+def saved_line(at: float, direction: str, data: str, address: str = "1.2.3.4:5") -> str:
     when = f"2025-01-31T12:00:{at:06.3f}Z"
     line = {"at": when, "imei": IMEI, "address": address, "direction": direction, "bytes": data}
     return json.dumps(line)
@@ -56,7 +56,7 @@ def port() -> Iterator[int]:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    # This time passes only where something is missing.
+    # The replay waits this long only if an answer is missing.
     monkeypatch.setattr(replay, "ANSWER_SECONDS", WAIT_SECONDS)
     monkeypatch.setattr(replay, "SURPLUS_SECONDS", 0.01)
 
@@ -73,11 +73,11 @@ def test_what_comes_back_as_saved_is_0(
 ) -> None:
     file = saved(
         tmp_path,
-        take(0, "in", HT),
-        take(0.001, "out", ACK),
-        take(0.002, "out", QD),  # a command of a caller: nobody asks for it again
-        take(0.05, "in", DONE),
-        take(0.051, "out", DONE),
+        saved_line(0, "in", HT),
+        saved_line(0.001, "out", ACK),
+        saved_line(0.002, "out", QD),  # a command of a caller: nobody asks for it again
+        saved_line(0.05, "in", DONE),
+        saved_line(0.051, "out", DONE),
     )
     got = run("replay", file, f"127.0.0.1:{port}", *["--fast"] * fast)
     assert (got.exit_code, got.stderr) == (0, "")
@@ -106,20 +106,22 @@ def test_what_comes_back_differently_is_1(
 ) -> None:
     monkeypatch.setattr(replay, "ANSWER_SECONDS", 1)
     monkeypatch.setattr(replay, "SURPLUS_SECONDS", 1)
-    file = saved(tmp_path, take(0, "in", HT), *(take(0, "out", frame) for frame in out))
+    file = saved(
+        tmp_path, saved_line(0, "in", HT), *(saved_line(0, "out", frame) for frame in out)
+    )
     got = run("replay", file, f"127.0.0.1:{port}")
     assert (got.exit_code, got.stderr) == (1, f"devgate: different: {words}\n")
 
 
-@pytest.mark.parametrize("first", [[], [take(0, "out", QD)]])
+@pytest.mark.parametrize("first", [[], [saved_line(0, "out", QD)]])
 def test_a_tap_that_missed_the_registration_registers(
     run: Run, port: int, tmp_path: Path, quick: None, first: list[str]
 ) -> None:
-    file = saved(tmp_path, *first, take(0.01, "in", DONE), take(0.02, "out", DONE))
+    file = saved(tmp_path, *first, saved_line(0.01, "in", DONE), saved_line(0.02, "out", DONE))
     got = run("replay", file, f"127.0.0.1:{port}", "--fast", "--json")
-    told = [json.loads(line) for line in got.stdout.splitlines()]
-    assert [line["bytes"] for line in told[:-1] if line["direction"] == "in"] == [HT, DONE]
-    assert told[-1] == {"same": True, "frames": 2, "difference": None}
+    printed = [json.loads(line) for line in got.stdout.splitlines()]
+    assert [line["bytes"] for line in printed[:-1] if line["direction"] == "in"] == [HT, DONE]
+    assert printed[-1] == {"same": True, "frames": 2, "difference": None}
 
 
 def test_connections_are_played_side_by_side(
@@ -127,15 +129,15 @@ def test_connections_are_played_side_by_side(
 ) -> None:
     file = saved(
         tmp_path,
-        take(0, "in", HT, "1.1.1.1:1"),
-        take(0, "in", HT, "2.2.2.2:2"),
-        take(0, "out", ACK, "2.2.2.2:2"),
-        take(0, "out", ACK, "1.1.1.1:1"),
+        saved_line(0, "in", HT, "1.1.1.1:1"),
+        saved_line(0, "in", HT, "2.2.2.2:2"),
+        saved_line(0, "out", ACK, "2.2.2.2:2"),
+        saved_line(0, "out", ACK, "1.1.1.1:1"),
     )
     got = run("replay", file, f"127.0.0.1:{port}", "--fast", "--json")
-    told = [json.loads(line) for line in got.stdout.splitlines()]
-    assert told[-1] == {"same": True, "frames": 2, "difference": None}
-    assert {(line["line"], line["direction"], line["bytes"]) for line in told[:-1]} == {
+    printed = [json.loads(line) for line in got.stdout.splitlines()]
+    assert printed[-1] == {"same": True, "frames": 2, "difference": None}
+    assert {(line["line"], line["direction"], line["bytes"]) for line in printed[:-1]} == {
         (number, *way) for number in (1, 2) for way in (("in", HT), ("out", ACK))
     }
 
@@ -144,7 +146,7 @@ def test_the_device_port_is_asked_of_the_gateway(
     run: Run, gateway: Answering, port: int, tmp_path: Path, quick: None
 ) -> None:
     gateway.answer = lambda request: [{"status": "200", "listen": {"device": [f"0.0.0.0:{port}"]}}]
-    file = saved(tmp_path, take(0, "in", HT), take(0, "out", ACK), '{"missed": 2}')
+    file = saved(tmp_path, saved_line(0, "in", HT), saved_line(0, "out", ACK), '{"missed": 2}')
     got = run("replay", file)
     assert got.exit_code == 0
     assert "2 frames were missed" in got.stderr
@@ -155,7 +157,7 @@ def test_no_device_port_is_13(run: Run, tmp_path: Path) -> None:
     with socket.socket() as bound:  # and not listening
         bound.bind(("127.0.0.1", 0))
         target = f"127.0.0.1:{bound.getsockname()[1]}"
-        got = run("replay", saved(tmp_path, take(0, "in", HT)), target)
+        got = run("replay", saved(tmp_path, saved_line(0, "in", HT)), target)
     assert got.exit_code == 13
     assert got.stderr.startswith(f"devgate: no gateway takes devices at {target}: ")
 
@@ -167,24 +169,24 @@ def test_no_device_port_is_13(run: Run, tmp_path: Path) -> None:
         "[]",
         "{}",
         '{"missed": []}',
-        take(0, "in", HT).replace("2025", "x"),
-        take(0, "in", HT).replace(IMEI, "1"),
+        saved_line(0, "in", HT).replace("2025", "x"),
+        saved_line(0, "in", HT).replace(IMEI, "1"),
         "\u4e2d",
     ],
 )
 def test_what_is_no_tap_is_2_with_its_line(run: Run, tmp_path: Path, line: str) -> None:
-    got = run("replay", saved(tmp_path, take(0, "in", HT), line), "127.0.0.1:1")
+    got = run("replay", saved(tmp_path, saved_line(0, "in", HT), line), "127.0.0.1:1")
     assert (got.exit_code, got.stdout) == (2, "")
     assert "tap.jsonl line 2: a line of `devgate tap --save` expected" in got.stderr
 
 
 @pytest.mark.parametrize("target", ["here", "1.2.3.4:", ":0", "1.2.3.4:99999", "h:x"])
 def test_what_is_no_target(run: Run, tmp_path: Path, target: str) -> None:
-    assert run("replay", saved(tmp_path, take(0, "in", HT)), target).exit_code == 2
+    assert run("replay", saved(tmp_path, saved_line(0, "in", HT)), target).exit_code == 2
 
 
 def test_a_tap_without_a_word_of_the_device(run: Run, tmp_path: Path) -> None:
-    got = run("replay", saved(tmp_path, take(0, "out", ACK)), "127.0.0.1:1")
+    got = run("replay", saved(tmp_path, saved_line(0, "out", ACK)), "127.0.0.1:1")
     assert (got.exit_code, "nothing that a device sent" in got.stderr) == (2, True)
 
 
@@ -197,13 +199,13 @@ def test_frames_are_cut_the_same_however_they_come(
 ) -> None:
     stream = b"".join(wires)
     at = data.draw(st.integers(0, len(stream)))
-    first, rest = cut(stream[:at])
-    second, left = cut(rest + stream[at:])
-    assert (first + second, left) == (wires, b"")
+    first, tail = cut(stream[:at])
+    second, second_tail = cut(tail + stream[at:])
+    assert (first + second, second_tail) == (wires, b"")
     assert answers(wires) == [wire for wire in wires if wire != QD.encode()]
 
 
 @given(st.binary(max_size=100))
 def test_any_bytes_are_cut_without_loss(data: bytes) -> None:
-    got, rest = cut(data)
-    assert b"".join(got) + rest == data
+    got, tail = cut(data)
+    assert b"".join(got) + tail == data

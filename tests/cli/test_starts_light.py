@@ -72,7 +72,7 @@ def test_a_gateway_without_webhooks_carries_no_http_client() -> None:
 
 
 def test_the_collector_does_not_look_at_what_is_imported() -> None:
-    """It took a sixth of the CPU time of a start."""
+    """Its import took a sixth of the CPU time of a start."""
     script = """
 import gc
 from devgate.early import importing

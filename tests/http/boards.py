@@ -18,21 +18,21 @@ PULSE = 60.0
 
 
 class Picture:
-    """What a board shows here: how many events it was about, or what is set."""
+    """The picture of a board: how many events concerned it, or the parts that a test sets."""
 
     def __init__(self, seen: Callable[[], int], cost: float = 0.0) -> None:
         self.drawn: list[float] = []  # when
-        self.glances: list[float] = []  # likewise, only what costs nothing
+        self.glances: list[float] = []  # when only the cheap parts were drawn
         self.spent = 0.0
         self.parts: dict[str, str] = {}
-        self.glimpsed = "count"  # the part that costs nothing
+        self.glimpsed = "count"  # the part that is cheap
         self.glance_cost = 0.0
         self._seen, self._cost = seen, cost
 
     async def draw(self, whole: bool) -> Mapping[str, str] | None:
         if not whole:
             if not self.drawn:
-                return None  # as a page, which knows none of its values yet
+                return None  # as a page that has no values yet
             self.glances.append(trio.current_time())
             self.spent += self.glance_cost
             return {self.glimpsed: f"about {self._seen()}"}

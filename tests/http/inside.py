@@ -23,7 +23,7 @@ from tests.net.papers import Papers
 
 NAME = "gate.example"
 ADDRESSES = 20  # of the peers: each has 64 places
-NO_EVENT = 0.05  # seconds: then the server has done all that it can do
+NO_EVENT = 0.05  # seconds without an event: then the server waits for others
 
 
 async def no_operation(args: Args, source: str) -> Reply:

@@ -69,7 +69,7 @@ async def test_dear_drawings_rest_and_are_overtaken_by_what_is_urgent(
 async def test_a_row_is_shown_within_a_second_and_the_whole_some_time(
     autojump_clock: MockClock,
 ) -> None:
-    """D12."""
+    """A row does not wait for the next drawing of the whole list."""
     got: list[tuple[float, bytes]] = []
     async with rig() as (made, nursery):
         nursery.start_soon(made.look, got, 1000.0)
@@ -119,8 +119,8 @@ async def test_all_boards_share_what_can_be_spent(autojump_clock: MockClock) -> 
             await trio.sleep(1.0)
             made.happens()
     # The first of each board is not expected to cost anything.
-    most = 20 + 600 / (0.01 * DRAWINGS_SHARE)
-    assert 0.72 * most < len(made.picture.drawn) <= most
+    max_drawings = 20 + 600 / (0.01 * DRAWINGS_SHARE)
+    assert 0.72 * max_drawings < len(made.picture.drawn) <= max_drawings
 
 
 def test_a_share_is_fair_and_learns() -> None:

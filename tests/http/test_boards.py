@@ -85,7 +85,8 @@ async def test_the_state_of_the_database_is_shown_though_it_makes_no_event(
 async def test_a_page_on_which_nothing_has_happened_shows_that_the_database_is_away(
     autojump_clock: MockClock,
 ) -> None:
-    """It is drawn for that: there is nothing to glance at, and the next pulse may be far."""
+    """It is drawn for that: there is no drawing yet for a glance, and the next pulse may be
+    far."""
     got: list[tuple[float, bytes]] = []
     async with rig() as (made, nursery):
         nursery.start_soon(made.look, got, 1000.0)

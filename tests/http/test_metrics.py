@@ -198,7 +198,7 @@ def test_open_files_are_counted_with_and_without_a_list() -> None:
         os.close(fd)
 
 
-# What the documents ask for
+# The metrics that the dashboard and the rules of the documents use
 
 
 @pytest.fixture(scope="module")
@@ -225,8 +225,8 @@ def test_the_documents_ask_for_what_there_is(offered: Look) -> None:
     for expression in EXPRESSIONS:
         for name, braces in SELECTOR.findall(expression):
             assert name in offered.names, expression
-            own = [m for m in MATCHER.findall(braces) if m[0] not in ("job", "instance")]
-            assert not own or offered.selects(name, own), expression
+            labels = [m for m in MATCHER.findall(braces) if m[0] not in ("job", "instance")]
+            assert not labels or offered.selects(name, labels), expression
             found += 1
     assert found > 60
 

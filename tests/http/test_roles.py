@@ -79,7 +79,7 @@ def test_without_tokens_nobody_gets_in() -> None:
 
 
 def test_a_session_looks_and_does_nothing(served: Site) -> None:
-    """The cookie goes along with whatever another site makes a browser send."""
+    """A browser also sends the cookie with requests that another site causes."""
     tokens = Tokens(served.folder / "tokens")
     sessions = Sessions(secret_of(str(served.folder / "secret")), None, tokens)
     cookie = sessions.by_token(served.tokens["admin"])

@@ -34,14 +34,14 @@ def comes_back(served: Site, cookies: dict[str, str], status: int = 200) -> None
 
 
 def test_a_login_outlives_a_restart_without_a_setting() -> None:
-    """D21."""
+    """Without a setting, the secret of sessions is stored beside the database."""
     with site({"http": DEFAULT}) as served:
         file = served.folder / "devgate.db.sessions"
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
-        left, stays = cookies_after_logout(served), cookies_after_login(served)
+        logged_out, stays = cookies_after_logout(served), cookies_after_login(served)
         served.terminate()
         served.start()
-        comes_back(served, left, 303)
+        comes_back(served, logged_out, 303)
         comes_back(served, stays)
         served.terminate()
         file.chmod(0o644)
@@ -55,7 +55,8 @@ def test_a_login_outlives_a_restart_without_a_setting() -> None:
 
 
 def test_a_logout_outlives_a_restart_where_there_is_no_place_for_its_file() -> None:
-    """As beside a credential of systemd: the database has it."""
+    """A secret beside which nothing can be written, such as a credential of systemd: then the
+    database remembers the logout."""
     with site({"http": {"secret": "given"}}) as served:
         served.terminate()
         (served.folder / "given.ended").unlink()
@@ -63,10 +64,10 @@ def test_a_logout_outlives_a_restart_where_there_is_no_place_for_its_file() -> N
             (served.folder / name).mkdir()
         served.start()
         assert served.logged("logouts are kept in the database alone", "Is a directory")
-        left = cookies_after_logout(served)
+        logged_out = cookies_after_logout(served)
         served.terminate()
         served.start()
-        comes_back(served, left, 303)
+        comes_back(served, logged_out, 303)
 
 
 def test_a_gateway_on_postgresql_has_it_in_the_database(postgres_url: str) -> None:

@@ -35,7 +35,7 @@ def asked(served: Site, **request: Any) -> dict[str, Any]:
 
 
 def test_a_number_elsewhere_is_taken_and_whose_it_is_stays_unsaid(served: Site) -> None:
-    """Or who counts up would get the IMEIs of all."""
+    """Otherwise somebody could count up numbers to learn the IMEIs of all devices."""
     add, edit = {"imei": NEW, "site": "North"}, f"/api/devices/{NORTH}"
     for role, owner in (("mine", "another device's"), ("admin", f"the device {SOUTH}'s")):
         with served.client(role) as client:
@@ -91,8 +91,8 @@ def test_who_sees_more_changes_a_rule_and_its_receivers_are_told_no_more(served:
             assert changed["rule"]["sites"] == ["North"]
         changed = mine.patch("/api/alerts/rules/away", json={"minutes": 9}).json()["rule"]
         assert (changed["sites"], changed["owner"]) == (["North"], "token:mine")
-        own = {"name": "own", "url": "https://hooks.invalid/y"}
-        assert both.post("/api/alerts/receivers", json=own).status_code == 201
+        receiver = {"name": "own", "url": "https://hooks.invalid/y"}
+        assert both.post("/api/alerts/receivers", json=receiver).status_code == 201
         changed = both.patch("/api/alerts/rules/away", json={"receivers": ["own"]}).json()
         assert changed["rule"]["sites"] == ["North", "South"]
 
@@ -100,7 +100,7 @@ def test_who_sees_more_changes_a_rule_and_its_receivers_are_told_no_more(served:
 def test_a_page_of_maintenance_names_no_other_site_where_the_next_one_begins(
     served: Site,
 ) -> None:
-    """Its `next` was the place of the last entry that was read, whoever's."""
+    """Its `next` was the place of the last entry that was read, also of another site."""
     for where in ({"site": "Elsewhere"}, {"site": "South"}, {"imei": SOUTH}, {"imei": NORTH}):
         assert served.ask({"type": "maintenance_on", **where})["status"] == "200"
     first = asked(served, type="maintenance", limit=1)

@@ -50,7 +50,7 @@ class Franchise:
     http: httpx.Client  # without a token
 
     def ask(self, role: str, request: Mapping[str, object], lines: int = 0) -> list[Json]:
-        """The reply over TCP, and so many lines of the stream behind it."""
+        """The reply over TCP, and this many lines of the stream after it."""
         with closing(socket.create_connection(self.tcp, WAIT_SECONDS)) as caller:
             caller.sendall(request_bytes({**request, "token": self.secrets[role]}))
             return [read_reply(caller) for _ in range(1 + lines)]
@@ -219,13 +219,13 @@ def test_the_fleet_is_his_sites(franchise: Franchise) -> None:
 def his_own_figures(franchise: Franchise) -> None:
     """The same figures over TCP, over HTTP and on the page: those of his device, and not of the
     one whose start has an unknown outcome."""
-    (told,) = franchise.ask("read", {"type": "fleet"})
+    (reply,) = franchise.ask("read", {"type": "fleet"})
     raw = franchise.raw("read", {"type": "fleet"})
     with franchise.served.client(None) as client:
         client.headers["Authorization"] = f"Bearer {franchise.secrets['read']}"
         called = client.get("/api/fleet").json()
         hours = client.get("/api/fleet/trend?days=7").json()["hours"]
-    for fleet in (told, raw, called):
+    for fleet in (reply, raw, called):
         assert not tells(fleet)
         assert fleet["sites"] == {"North": 1}
         assert (fleet["known"], fleet["online"], fleet["offline"]) == (1, 1, 0)
@@ -237,8 +237,8 @@ def his_own_figures(franchise: Franchise) -> None:
     assert (whole["known"], whole["online"], whole["sites"]) == (2, 2, {"North": 1, "South": 1})
     assert whole["unresolved"] >= 1
     # Each of his starts is in the whole, and that of the other device is not in his.
-    assert 1 <= told["starts"] < whole["starts"]
-    assert sum(hour["start"] or 0 for hour in hours[-24:]) >= told["starts"]
+    assert 1 <= reply["starts"] < whole["starts"]
+    assert sum(hour["start"] or 0 for hour in hours[-24:]) >= reply["starts"]
     assert len(hours) == 7 * 24
     everybody = franchise.served.ask({"type": "trend"})["hours"]
     assert everybody[-1]["online"] == 2
@@ -366,7 +366,7 @@ def test_no_page_tells_of_the_others(franchise: Franchise, wang: Visitor, path: 
 def test_a_board_is_drawn_for_those_with_the_same_sites(
     franchise: Franchise, wang: Visitor
 ) -> None:
-    """Two look at one address: what each is sent is his own."""
+    """Two people have the same page open: each is sent what that one may see."""
     served = franchise.served
     served.ask({"type": "user_add", "name": "all", "role": "read", "password": PASSWORD})
     with visitor(served.url) as other:
@@ -389,7 +389,7 @@ def test_a_board_is_drawn_for_those_with_the_same_sites(
 
 
 def test_other_sites_are_in_force_at_once(franchise: Franchise, wang: Visitor) -> None:
-    """And a stream of before does not go on."""
+    """A stream that was open before the change does not go on."""
     assert "Nordstuhl" in wang.get("/devices")
     edit = {"type": "user_edit", "name": "王芳"}
     franchise.served.ask({**edit, "sites": ["East"]})

@@ -33,14 +33,14 @@ class Visitor:
         return response.text
 
     def fields(self, path: str, action: str) -> dict[str, str]:
-        """What the form of that action on a page sends of itself."""
+        """The fields that the form of that action on a page sends without input."""
         page = self.get(path)
         form = re.search(rf'<form[^>]*action="{re.escape(action)}".*?</form>', page, re.DOTALL)
         assert form, f"{path} has a form to {action}"
         return {name: unescape(value) for name, value in FIELD.findall(form[0])}
 
     def post(self, path: str, fields: Mapping[str, str], status: int = 303) -> str:
-        """Where it leads, or what is said."""
+        """The address of a redirect, or the text of the page."""
         response = self.client.post(path, data=dict(fields))
         assert response.status_code == status, response.text
         return response.headers.get("location") or response.text

@@ -79,7 +79,7 @@ def opened(spool: IO[bytes]) -> mmap.mmap:
 
 
 def value(body: mmap.mmap | bytes, part: Part) -> str:
-    """A field that is no file. Raises Problem (413) if it is longer than any of ours."""
+    """The text of a field that is no file. Raises Problem (413) above MAX_VALUE."""
     if part.end - part.start > MAX_VALUE:
         raise bad(f"the form: at most {MAX_VALUE} bytes in a field expected", 413)
     return bytes(body[part.start : part.end]).decode("utf-8", "replace")

@@ -50,7 +50,7 @@ class Begun(NamedTuple):
 
 
 class Identity(NamedTuple):
-    """Who the provider says that somebody is."""
+    """The identity of a person, as the provider states it."""
 
     subject: str  # never another person's at this provider
     claims: Mapping[str, Any]

@@ -155,7 +155,7 @@ async def show(visit: Visit) -> Response:
 
 
 async def values(visit: Visit) -> Values:
-    """What changes while somebody looks."""
+    """The values that change while the page is open."""
     query = visit.request.query_params
     failed, after = query.get("failed") == "1", query.get("after", "")
     page = await visit.ask(

@@ -55,7 +55,7 @@ PageHandler = Callable[[Visit], Awaitable[Response]]
 
 
 class Static(StaticFiles):
-    """Our own files. The browser asks each time whether they changed, as they are few and
+    """The static files. The browser asks each time whether one changed, as they are few and
     small."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:

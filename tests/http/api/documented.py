@@ -1,4 +1,5 @@
-"""What the API answers, held to its own document: nothing may be there that it does not tell."""
+"""Compares what the API answers with its own document: no member may be missing in the
+document."""
 
 from __future__ import annotations
 
@@ -36,12 +37,12 @@ COMPONENTS = {"components": {"schemas": strict(SHAPES)}}
 
 
 def misfits(schema: Schema, value: object) -> list[str]:
-    """Where a value is not what a strict reading of the schema says."""
+    """The places at which a value does not fit the schema, read strictly."""
     validator = Draft202012Validator({**strict(schema), **COMPONENTS})
-    return [told(error) for error in validator.iter_errors(value)]
+    return [complaint(error) for error in validator.iter_errors(value)]
 
 
-def told(error: ValidationError) -> str:
+def complaint(error: ValidationError) -> str:
     place = "/".join(map(str, error.absolute_path)) or "the reply"
     return f"{place}: {error.message[:300]}"
 
@@ -60,7 +61,7 @@ def call_of(method: str, path: str) -> Call | None:
 
 
 def must_be_documented(response: httpx.Response) -> None:
-    """For a client's hook: what came of a call is what the document says, member by member."""
+    """A hook of a client: compares each response with the document, member by member."""
     kind = response.headers.get("content-type", "")
     call = call_of(response.request.method, response.request.url.path)
     if call is None or not kind.endswith("json"):

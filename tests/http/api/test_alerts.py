@@ -72,10 +72,12 @@ def test_a_machine_that_goes_and_comes_back_is_told(alerting: Site, admin: httpx
         receiver.wait(lambda r: len(r.taken) == 1)
         assert room.subjects() == ["Machine offline: Chair 16"]
         assert "Chair 16 · Mall · since " in room.text()
-        told = json.loads(receiver.taken[0].body)
-        assert told["type"] == "alert.fired"
-        assert told["data"]["title"] == "设备离线\uff1aChair 16"
-        assert told["data"]["fired"] == [{"subject": SAMPLE, "label": "Chair 16", "site": "Mall"}]
+        posted = json.loads(receiver.taken[0].body)
+        assert posted["type"] == "alert.fired"
+        assert posted["data"]["title"] == "设备离线\uff1aChair 16"
+        assert posted["data"]["fired"] == [
+            {"subject": SAMPLE, "label": "Chair 16", "site": "Mall"}
+        ]
         eventually(lambda: messages(admin), lambda found: len(found) == 2)
         assert sorted(messages(admin)) == [
             ("ops", "sent", "Machine offline: Chair 16"),

@@ -34,7 +34,7 @@ def test_a_confirmed_start_and_stop(served: Site, client: httpx.Client, imei: st
 def test_sentences_are_chinese_for_who_reads_that(
     served: Site, client: httpx.Client, imei: str
 ) -> None:
-    """And nothing else is another than in English."""
+    """All other members are the same as in English."""
     chinese = {"Accept-Language": "zh-CN,zh;q=0.9,en;q=0.8"}
     path = f"/api/devices/{imei}/start"
     with Robot(served, imei):
@@ -49,8 +49,8 @@ def test_sentences_are_chinese_for_who_reads_that(
             {}, {"Accept-Language": "en"}
         )
     ]  # fmt: skip
-    told, english = (problem(one, 400, "400") for one in wrong)
-    assert told == {**english, "detail": "long：应为 1 到 86400 的整数，而不是 0"}  # noqa: RUF001
+    message, english = (problem(one, 400, "400") for one in wrong)
+    assert message == {**english, "detail": "long：应为 1 到 86400 的整数，而不是 0"}  # noqa: RUF001
     assert [one.headers.get("Content-Language") for one in wrong] == ["zh-CN", None]
     with served.client(role=None) as nobody:
         refused = nobody.get("/api/devices", headers=chinese)
@@ -101,13 +101,13 @@ def test_a_wrong_field_is_named(client: httpx.Client, imei: str, body: object, n
 def test_the_bound_of_a_start_is_the_one_in_force(
     served: Site, client: httpx.Client, imei: str, body: dict[str, object]
 ) -> None:
-    """[command] max_long, in the words of the socket, and not the most that it may be."""
-    told = served.ask({"type": "start", "imei": imei, **body})["message"]
-    assert told.startswith("long: a whole number from 1 to 86400 expected, not ")
+    """The bound is [command] max_long, with the same message as on the socket."""
+    message = served.ask({"type": "start", "imei": imei, **body})["message"]
+    assert message.startswith("long: a whole number from 1 to 86400 expected, not ")
     response = client.post(f"/api/devices/{imei}/start", json=body)
-    assert problem(response, 400, "400")["detail"] == told
+    assert problem(response, 400, "400")["detail"] == message
     many = client.post("/api/bulk/start", json={"imeis": [imei], **body})
-    assert problem(many, 400, "400")["detail"] == told
+    assert problem(many, 400, "400")["detail"] == message
 
 
 @pytest.mark.parametrize(

@@ -44,8 +44,10 @@ def test_the_document_tells_of_every_call(client: httpx.Client) -> None:
     assert response.headers["content-type"] == "application/json"
     document = response.json()
     assert document["openapi"].startswith("3.1")
-    told = {(m.upper(), path) for path, calls in document["paths"].items() for m in calls}
-    assert told == {(call.method, call.path) for call in CALLS}
+    documented_calls = {
+        (m.upper(), path) for path, calls in document["paths"].items() for m in calls
+    }
+    assert documented_calls == {(call.method, call.path) for call in CALLS}
     text = response.text
     for name in re.findall(r'"#/components/schemas/(\w+)"', text):
         assert name in document["components"]["schemas"]

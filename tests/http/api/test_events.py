@@ -56,7 +56,7 @@ def test_a_stream_goes_on_where_it_was(client: httpx.Client) -> None:
         last = stream.last_id
     assert numbers(first) == [1, 2, 3]
     assert last == "3"
-    # What a browser says when it comes back is newer than what the page asked for at first.
+    # Last-Event-ID of a browser that comes back is newer than `after` of the first request.
     with streaming(client, "/api/events/stream", last, after=0) as stream:
         assert numbers(list(islice(stream, 3))) == [4, 5, 6]
 
@@ -97,9 +97,9 @@ def test_no_gap_and_no_repeat_across_restarts() -> None:
                     make_events(client, 6)  # which this reader has not taken yet
                     end()
                     if end == running.terminate:
-                        rest = list(stream)
-                        got += numbers(rest)
-                        assert rest[-1] == ("cut", {"message": "the gateway stops"})
+                        last_ones = list(stream)
+                        got += numbers(last_ones)
+                        assert last_ones[-1] == ("cut", {"message": "the gateway stops"})
                         last = stream.last_id
             running.start()
         with running.client() as client:
@@ -111,7 +111,7 @@ def test_no_gap_and_no_repeat_across_restarts() -> None:
 
 
 def test_who_reads_nothing_holds_up_nothing() -> None:
-    """Neither the others, nor the end of the gateway."""
+    """A reader that reads nothing delays neither other readers nor the end of the gateway."""
     with site() as running, running.client() as client:
         rows = "imei\n" + "".join(f"7771{n:011}\n" for n in range(900))
         client.post("/api/devices/import", content=rows)

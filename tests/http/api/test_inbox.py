@@ -45,10 +45,10 @@ def test_an_unknown_outcome_is_resolved_once(
         story = looker.get(f"/api/commands/{id}/story").json()
         assert story["record"] == record
         events = looker.get("/api/events", params={"events": "command.resolved", "imei": imei})
-        [told] = events.json()["items"]
-        assert (told["command"], told["key"]) == (id, f"order-{imei}")
-        assert (told["verdict"], told["by"]) == ("refunded", "http:command:anna")
-        assert told["address"] == "127.0.0.1"
+        [event] = events.json()["items"]
+        assert (event["command"], event["key"]) == (id, f"order-{imei}")
+        assert (event["verdict"], event["by"]) == ("refunded", "http:command:anna")
+        assert event["address"] == "127.0.0.1"
 
 
 def test_what_cannot_be_resolved(served: Site, client: httpx.Client, imei: str) -> None:

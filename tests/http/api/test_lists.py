@@ -61,8 +61,8 @@ def test_commands_are_narrowed(client: httpx.Client, served: Site, imei: str) ->
     assert [one["key"] for one in mine] == [f"list-{imei}-{n}" for n in (2, 1, 0)]
     assert {one["type"] for one in items(client, "/api/commands", kind="stop")} == {"stop"}
     assert items(client, "/api/commands", imei=imei, outcome="done,unknown") == []
-    told = served.cli("history", imei, "--outcome", "refused", "--kind", "start", "--csv").stdout
-    assert [row["key"] for row in csv.DictReader(io.StringIO(told))] == [
+    text = served.cli("history", imei, "--outcome", "refused", "--kind", "start", "--csv").stdout
+    assert [row["key"] for row in csv.DictReader(io.StringIO(text))] == [
         one["key"] for one in mine
     ]
     assert items(client, "/api/commands", imei=imei, until=1000) == []

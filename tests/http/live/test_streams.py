@@ -1,4 +1,4 @@
-"""A stream's patience, by the clock."""
+"""How long a stream waits for its reader, by the clock of the test."""
 
 from __future__ import annotations
 

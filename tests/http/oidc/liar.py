@@ -1,4 +1,4 @@
-"""A server that answers as a provider of OpenID Connect does, or as no good one would."""
+"""A server that answers as a provider of OpenID Connect, correctly or with a fault."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which answers of a provider are believed."""
+"""Which answers of a provider are accepted."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def claims(**changed: object) -> Lie:
 
 
 def times(**seconds: int) -> Lie:
-    """From the moment of the login on."""
+    """These claims are times, in seconds from now."""
     return lambda provider: provider.claims.update(
         {name: int(time.time()) + later for name, later in seconds.items()}
     )

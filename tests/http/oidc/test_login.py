@@ -65,14 +65,14 @@ def test_a_user_of_the_provider_comes_in(served: Site) -> None:
         assert logged_in(client, served, "fang", "/orders?day=1") == "/orders?day=1"
         assert client.get(f"{served.url}/orders").status_code == 200
         assert client.get(f"{served.url}/settings/people").status_code == 403, "the role command"
-        own = client.get(f"{served.url}/settings/account").text
-        assert "You log in through the provider" in own
-        assert 'type="password"' not in own
+        account_page = client.get(f"{served.url}/settings/account").text
+        assert "You log in through the provider" in account_page
+        assert 'type="password"' not in account_page
     [fang] = [one for one in served.ask({"type": "users"})["items"] if one["name"] == "王芳"]
     assert (fang["role"], fang["sites"], fang["provider"]) == ("command", None, True)
     assert (fang["has_password"], fang["invited_until"]) == (False, None)
-    told = served.ask({"type": "audit", "events": ["account.added", "session.began"]})["items"]
-    began, added = [one for one in told if one["name"] == "王芳"][:2]
+    events = served.ask({"type": "audit", "events": ["account.added", "session.began"]})["items"]
+    began, added = [one for one in events if one["name"] == "王芳"][:2]
     assert (began["source"], began["address"]) == ("web:王芳", "127.0.0.1")
     assert (added["type"], added["role"], added["provider"]) == ("account.added", "command", True)
     listed = served.ask({"type": "sessions", "user": "王芳"})["items"]
@@ -96,8 +96,8 @@ def test_who_has_no_role_is_told_so(served: Site) -> None:
         assert "otto: nothing at the provider gives you a role at this gateway" in response.text
         assert client.get(f"{served.url}/orders").status_code == 303
     assert "otto" not in [one["name"] for one in served.ask({"type": "users"})["items"]]
-    [told, *_] = served.ask({"type": "audit", "events": ["session.refused"]})["items"]
-    assert "gives you a role" in told["reason"]
+    [event, *_] = served.ask({"type": "audit", "events": ["session.refused"]})["items"]
+    assert "gives you a role" in event["reason"]
 
 
 def test_who_comes_from_the_provider_has_no_password(served: Site) -> None:

@@ -90,7 +90,7 @@ def test_others_may_only_look(served: Site) -> None:
 
 
 def test_a_rule_and_a_receiver_may_be_called_add(served: Site, admin: Visitor) -> None:
-    """The forms had the paths of such ones. Who has kept those finds the forms."""
+    """The forms had these paths in former versions. A bookmark of them still leads there."""
     rule, receiver = "/alerts/rules/add", "/alerts/receivers/add"
     for path, form in ((rule, RULE), (receiver, RECEIVER)):
         assert admin.client.get(path).headers["location"] == form

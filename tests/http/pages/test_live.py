@@ -105,13 +105,13 @@ def test_a_row_of_a_list_is_sent_by_itself(served: Site, someone: Visitor) -> No
 
 
 def test_every_part_is_a_block_of_its_own() -> None:
-    """What is drawn for all is the blocks; what a page takes over is its parts."""
+    """The server sends the blocks of a template, and the script replaces the parts of a page."""
     folder = Path(pages.__file__).parent / "templates"
     files = list(folder.glob("*.html"))
     assert files
     for file in files:
         found = set(re.findall(r'data-part="(\w+)"', file.read_text("utf-8")))
-        # The section is what pages of settings have in their main block; none of them lives.
+        # `section` is the main block of the pages of settings, which are not live.
         blocks = set(templates.get_template(file.name).blocks) - {"main", "section"}
         assert found == blocks, file.name
 

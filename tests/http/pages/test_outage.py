@@ -97,7 +97,7 @@ def english(page: str) -> list[str]:
 def test_an_open_page_is_read_anew_when_the_database_is_back(
     postgres: Postgres, postgres_url: str
 ) -> None:
-    """D13: what was drawn from memory went on saying so for as long as such a drawing rests."""
+    """D13: a page that was drawn from memory kept its banner until its next regular drawing."""
     with site({"store": {"url": postgres_url}}) as running, visitor(running.url) as someone:
         running.add_devices([{"imei": HERE, "name": "Bay 1"}, {"imei": GONE, "name": "Bay 2"}])
         someone.log_in(token=running.tokens["command"])

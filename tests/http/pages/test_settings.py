@@ -91,7 +91,7 @@ def test_an_examination_says_what_is_wrong_and_what_to_do(served: Site, admin: V
         checks = {one["check"] for one in reply["items"]}
         assert {"configuration", "gateway", "database", "disk", "descriptors"} <= checks
         assert all(one["action"] for one in reply["items"] if one["severity"] != "ok")
-        # Who asks again at once is told the same.
+        # A second request at once gets the same examination.
         assert client.get("/api/doctor").json()["at"] == reply["at"]
         problem_of = {one["message"] for one in reply["items"] if one["severity"] != "ok"}
     page = unescape(admin.get("/settings/doctor"))
@@ -107,8 +107,8 @@ def test_a_webhook_is_added_tested_paused_resumed_and_removed(
     )
     assert re.search(r"whsec_[A-Za-z0-9+/]{40,}", added), "the secret, this once"
     assert "whsec_" not in admin.get(PATH)
-    told = served.ask({"type": "webhooks"})["items"][0]
-    assert (told["name"], told["events"]) == ("shop", ["command"])
+    webhook = served.ask({"type": "webhooks"})["items"][0]
+    assert (webhook["name"], webhook["events"]) == ("shop", ["command"])
     assert "did not take the test" in unescape(admin.post(PATH, {**form, "test": "shop"}, 503))
     done = admin.post(PATH, {**form, "pause": "shop"})
     assert "gets nothing until it is resumed" in admin.get(done)

@@ -20,7 +20,7 @@ def test_all_sites_are_in_the_first_window(some: list[dict[str, float]]) -> None
     for one in some:
         x, y = window.at(one["latitude"], one["longitude"])
         assert 0 <= x <= WIDTH
-        # Of the whole earth not all parallels fit; then one zooms and moves.
+        # Not all parallels of the whole earth fit in: then people zoom and move.
         assert 0 <= y <= HEIGHT or window.degrees == 360
 
 

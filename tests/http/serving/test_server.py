@@ -1,4 +1,4 @@
-"""The door itself: odd clients, large bodies, TLS, and the way down."""
+"""The door itself: odd clients, large bodies, TLS, and its end."""
 
 from __future__ import annotations
 
