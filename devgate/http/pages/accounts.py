@@ -14,7 +14,7 @@ from devgate.access.tokens import ROLES
 from devgate.errors import CallerError, DevgateError
 from devgate.gateway.operations.reply import Reply
 from devgate.http.pages.chosen import named_sites
-from devgate.http.pages.view import Visit, to
+from devgate.http.pages.view import Visit, redirect
 
 PAGE_ROWS = 100
 MAX_SITES_SHOWN = 200  # sites that the form offers to copy from
@@ -112,7 +112,7 @@ class AccountPages:
         return self._done("changed", name)
 
     def _done(self, done: str, name: str) -> Response:
-        return to(f"{self.of.path}?{urlencode({'done': done, 'name': name})}")
+        return redirect(f"{self.of.path}?{urlencode({'done': done, 'name': name})}")
 
     async def _list(
         self,

@@ -15,7 +15,7 @@ from devgate.gateway.operations import at_hand
 from devgate.http.board import Concern
 from devgate.http.pages.chosen import named_sites, nothing, wrong_field
 from devgate.http.pages.live import Live, Values, of_types
-from devgate.http.pages.view import Visit, to
+from devgate.http.pages.view import Visit, redirect
 
 PATH = "/alerts"
 # Not below the rules and receivers: one of them may be called `add`.
@@ -81,7 +81,7 @@ async def act(visit: Visit) -> Response:
     for name, enabled in (("enable", True), ("disable", False)):
         if name in fields:
             await visit.ask("alert_rule_edit", name=fields[name], enabled=enabled)
-            return to(PATH)
+            return redirect(PATH)
     raise CallerError("400", "test, enable or disable expected")
 
 
@@ -99,7 +99,7 @@ async def rule(visit: Visit) -> Response:
         if one["name"] == name:
             return await _rule(visit, one, old=name)
     if name == FORMER:
-        return to(ADD_RULE)
+        return redirect(ADD_RULE)
     raise CallerError("300", "there is no rule of that name")
 
 
@@ -108,7 +108,7 @@ async def store_rule(visit: Visit) -> Response:
     fields, old = await visit.form(), visit.request.path_params.get("name")
     if old is not None and "remove" in fields:
         await visit.ask("alert_rule_remove", name=old)
-        return to(f"{PATH}?done={quote(old)}")
+        return redirect(f"{PATH}?done={quote(old)}")
     shown: dict[str, Any] = {name: fields.get(name, "").strip() for name in BLANK}
     shown |= {"receivers": [name[3:] for name in fields if name.startswith("to.")]}
     shown |= {name: fields.get(name) == "1" for name in ("all_clear", "enabled")}
@@ -123,7 +123,7 @@ async def store_rule(visit: Visit) -> Response:
         await visit.ask("alert_rule_add" if old is None else "alert_rule_edit", **given)
     except DevgateError as err:
         return await _rule(visit, {**shown, "name": given["name"]}, err, old=old)
-    return to(f"{PATH}?done={quote(given['name'])}")
+    return redirect(f"{PATH}?done={quote(given['name'])}")
 
 
 async def _rule(
@@ -164,7 +164,7 @@ async def receiver(visit: Visit) -> Response:
         if one["name"] == name:
             return _receiver(visit, one, old=name)
     if name == FORMER:
-        return to(ADD_RECEIVER)
+        return redirect(ADD_RECEIVER)
     raise CallerError("300", "there is no receiver of that name")
 
 
@@ -178,14 +178,14 @@ async def store_receiver(visit: Visit) -> Response:
     try:
         if old is not None and "remove" in fields:
             await visit.ask("alert_receiver_remove", name=old)
-            return to(f"{PATH}?done={quote(old)}")
+            return redirect(f"{PATH}?done={quote(old)}")
         asked = "alert_receiver_add" if old is None else "alert_receiver_edit"
         reply = await visit.ask(asked, url=fields.get("url", "").strip() or None, **shown)
     except DevgateError as err:
         return _receiver(visit, shown, err, old=old)
     if reply["secret"]:  # it is shown on this answer only, and must not be in an address
         return _receiver(visit, shown, old=str(reply["name"]), secret=str(reply["secret"]))
-    return to(f"{PATH}?done={quote(str(reply['name']))}")
+    return redirect(f"{PATH}?done={quote(str(reply['name']))}")
 
 
 def _receiver(

@@ -16,7 +16,7 @@ from devgate.http.board import Concern
 from devgate.http.pages import devices, maintenance, words
 from devgate.http.pages.device import presets
 from devgate.http.pages.live import Live, Values, of_types
-from devgate.http.pages.view import Visit, to
+from devgate.http.pages.view import Visit, redirect
 from devgate.model import imei
 
 PAGE_ROWS = 50
@@ -118,7 +118,7 @@ async def begin(visit: Visit) -> Response:
         if err.status not in ("400", "409"):
             raise
         return await _confirm(visit, what, query, fields, err)
-    return to(f"/bulk/{job['bulk']}")
+    return redirect(f"/bulk/{job['bulk']}")
 
 
 def _said(visit: Visit, what: str, fields: Mapping[str, str]) -> dict[str, Any]:
@@ -196,4 +196,4 @@ async def cancel(visit: Visit) -> Response:
     await visit.form()
     id = str(visit.request.path_params["id"])
     await visit.ask("bulk_cancel", bulk=id)
-    return to(f"/bulk/{id}")
+    return redirect(f"/bulk/{id}")

@@ -12,7 +12,7 @@ from devgate.events.kinds import Event
 from devgate.http.board import Concern
 from devgate.http.pages import inbox, orders
 from devgate.http.pages.live import Live, Values
-from devgate.http.pages.view import Visit, to
+from devgate.http.pages.view import Visit, redirect
 
 
 async def show(visit: Visit, status: int = 200, refusal: Sequence[str] = ()) -> Response:
@@ -63,4 +63,4 @@ async def resolve(visit: Visit) -> Response:
     _, refusal = await inbox.say(visit, fields, [_id(visit)], together=together)
     if refusal:
         return await show(visit, 409, refusal)
-    return to(f"/commands/{_id(visit)}")
+    return redirect(f"/commands/{_id(visit)}")

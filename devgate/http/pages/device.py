@@ -22,7 +22,7 @@ from devgate.http.board import Concern
 from devgate.http.pages import charts, words
 from devgate.http.pages.charts import LanePoint, Lanes
 from devgate.http.pages.live import Live, Values
-from devgate.http.pages.view import Visit, to
+from devgate.http.pages.view import Visit, redirect
 from devgate.model import Imei, iso
 from devgate.protocol.frames import encode
 from devgate.store.device import RECORD
@@ -225,4 +225,4 @@ async def order(visit: Visit) -> Response:
     reply = await visit.ask(OPERATION_OF[what], **args)
     if reply["command"] is None:
         raise CallerError(str(reply["status"]), str(reply["message"]))
-    return to(f"/devices/{device}?command={quote(str(reply['command']))}")
+    return redirect(f"/devices/{device}?command={quote(str(reply['command']))}")

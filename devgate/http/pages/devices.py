@@ -20,7 +20,7 @@ from devgate.gateway.operations.reply import Reply
 from devgate.http.board import Concern
 from devgate.http.pages.chosen import as_query, sites
 from devgate.http.pages.live import Live, LiveRows, Values
-from devgate.http.pages.view import Visit, to
+from devgate.http.pages.view import Visit, redirect
 from devgate.model import imei
 
 PAGE_ROWS = 50
@@ -129,7 +129,7 @@ async def show(visit: Visit) -> Response:
     chosen = DeviceFilter.of(visit)
     known = await _one(visit, chosen.q)
     if known is not None and not chosen.site and not chosen.state:
-        return to(f"/devices/{known}")
+        return redirect(f"/devices/{known}")
     listed = await values(visit)
     return visit.page(
         "devices.html",

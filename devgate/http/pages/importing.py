@@ -14,7 +14,7 @@ from devgate.errors import CallerError
 from devgate.gateway.operations.importing import ON_CONFLICT, PART_BYTES
 from devgate.http.api import arguments, multipart
 from devgate.http.pages.machine import SAID
-from devgate.http.pages.view import Visit, to
+from devgate.http.pages.view import Visit, redirect
 from devgate.http.pages.words import number
 from devgate.store.device import COLUMNS
 
@@ -72,7 +72,7 @@ async def import_upload(visit: Visit) -> Response:
     done = await visit.ask(
         "import", upload=fields.get("upload", ""), on_conflict=fields.get("on_conflict")
     )
-    return to(f"/devices/import?{SAID}={done['added']}-{done['updated']}-{done['skipped']}")
+    return redirect(f"/devices/import?{SAID}={done['added']}-{done['updated']}-{done['skipped']}")
 
 
 async def _upload_form(visit: Visit) -> UploadForm:

@@ -15,7 +15,7 @@ from devgate.http.board import Concern
 from devgate.http.pages import words
 from devgate.http.pages.chosen import as_query, nothing, sites
 from devgate.http.pages.live import Live, Values, of_types
-from devgate.http.pages.view import Visit, to
+from devgate.http.pages.view import Visit, redirect
 
 PAGE_ROWS = 50
 HOUR, DAY = 3600, 86400
@@ -140,7 +140,7 @@ async def resolve(visit: Visit) -> Response:
             done, refusal = done + some, refusal + why
     if refusal:
         return await show(visit, 409, refusal)
-    return to(f"/unknown?{chosen.query}{'&' if chosen.query else ''}done={done}")
+    return redirect(f"/unknown?{chosen.query}{'&' if chosen.query else ''}done={done}")
 
 
 async def say(

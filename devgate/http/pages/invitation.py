@@ -54,4 +54,4 @@ async def accept(visit: Visit) -> Response:
     cookie = None if name is None else visit.web.sessions.by_name(name)
     if cookie is None:  # somebody else was faster
         return _form(visit, word, status=403)
-    return await login.known(visit, cookie, "/")
+    return await login.after_password(visit, cookie, "/")

@@ -15,7 +15,7 @@ from devgate.errors import StoreError
 from devgate.gateway.clock import time
 from devgate.gateway.operations import second_factor
 from devgate.http.auth import address_of, refuse
-from devgate.http.pages.view import LANGUAGE, THEME, THEMES, Visit, own_path, to
+from devgate.http.pages.view import LANGUAGE, THEME, THEMES, Visit, own_path, redirect
 from devgate.http.sessions import SESSION_SECONDS
 from devgate.language.choice import LANGUAGES
 from devgate.store import sessions as stored
@@ -31,15 +31,17 @@ async def show(visit: Visit) -> Response:
     """The form; or, with the word of a one-time login, log in."""
     if word := visit.request.query_params.get("once"):
         if (cookie := visit.web.sessions.by_invitation(word)) is not None:
-            return await begun(visit, cookie, "/")
+            return await begin_session(visit, cookie, "/")
         if visit.caller is None:
-            return form(visit, "This login was used already, or is too old. Ask for another.")
+            return login_form(
+                visit, "This login was used already, or is too old. Ask for another."
+            )
     if visit.caller is not None:
-        return to("/")
-    return form(visit)
+        return redirect("/")
+    return login_form(visit)
 
 
-def form(
+def login_form(
     visit: Visit, wrong: str = "", status: int = 200, wait: float = 0.0, name: str = "",
     said: str = "", **named: str,
 ) -> Response:  # fmt: skip
@@ -74,7 +76,9 @@ async def enter(visit: Visit) -> Response:
     account = "" if token else fields.get("name", "")[:MAX_NAME]
     address, limit = address_of(visit.request), visit.web.sessions.login_limit
     if (wait := limit.wait(address, account, trio.current_time())) > 0:
-        return again(visit, "Too many attempts. Try again in {wait} seconds.", 429, wait, account)
+        return refuse_for(
+            visit, "Too many attempts. Try again in {wait} seconds.", 429, wait, account
+        )
     delay = 0.0 if token else limit.delay(address, account, trio.current_time())
     # It counts as a failure until it is checked, so that attempts at the same time all count.
     limit.failed(address, account, trio.current_time())
@@ -84,7 +88,7 @@ async def enter(visit: Visit) -> Response:
         cookie = await _cookie(visit, token, account, fields.get("password", ""), address)
     except Busy:
         limit.not_looked_at(address, account)
-        return again(
+        return refuse_for(
             visit,
             "Too many people log in. Try again in {wait} seconds.",
             503,
@@ -93,29 +97,29 @@ async def enter(visit: Visit) -> Response:
         )
     if cookie is None:
         tell_of_refusal(visit, account)
-        return form(
+        return login_form(
             visit, "That is not right. Check the name and the password.", 403, name=account
         )
     limit.succeeded(address, account)
     if not limit.begin(account or token, trio.current_time()):
-        return again(
+        return refuse_for(
             visit,
             "Too many people log in. Try again in {wait} seconds.",
             429,
             BUSY_SECONDS,
             account,
         )
-    return await known(visit, cookie, own_path(fields.get("next")))
+    return await after_password(visit, cookie, own_path(fields.get("next")))
 
 
-async def known(visit: Visit, cookie: str, path: str) -> Response:
+async def after_password(visit: Visit, cookie: str, path: str) -> Response:
     """Go on after a correct password: log in, or ask for the code of the second factor."""
     sessions = visit.web.sessions
     session = sessions.of({sessions.cookie: cookie})
     if session is None or session.kind != "user":
-        return await begun(visit, cookie, path)
+        return await begin_session(visit, cookie, path)
     if not second_factor.needed(visit.web.gateway, session.name):
-        return await begun(visit, cookie, path)
+        return await begin_session(visit, cookie, path)
     return _code_form(visit, sessions.pending(session), path)
 
 
@@ -133,7 +137,7 @@ async def _code(visit: Visit, pending: str, fields: Mapping[str, str]) -> Respon
     sessions, path = visit.web.sessions, own_path(fields.get("next"))
     name = sessions.of_pending(pending)
     if name is None:
-        return form(visit, "That took too long. Log in again.", 403)
+        return login_form(visit, "That took too long. Log in again.", 403)
     limit = sessions.login_limit
     if not limit.code(name, trio.current_time()):
         refuse(visit.web, visit.request, "rate", operation="login")
@@ -144,8 +148,8 @@ async def _code(visit: Visit, pending: str, fields: Mapping[str, str]) -> Respon
     limit.code_fits(name)
     cookie = sessions.by_name(name)
     if cookie is None:
-        return form(visit, "That took too long. Log in again.", 403)
-    return await begun(visit, cookie, path)
+        return login_form(visit, "That took too long. Log in again.", 403)
+    return await begin_session(visit, cookie, path)
 
 
 async def _cookie(visit: Visit, token: str, name: str, password: str, address: str) -> str | None:
@@ -155,11 +159,11 @@ async def _cookie(visit: Visit, token: str, name: str, password: str, address: s
     return await sessions.by_password(name, password, address)
 
 
-def again(visit: Visit, wrong: str, status: int, wait: float, name: str = "") -> Response:
+def refuse_for(visit: Visit, wrong: str, status: int, wait: float, name: str = "") -> Response:
     """Refuse a login that may be tried again after `wait` seconds: the form, with the name that
     was given."""
     refuse(visit.web, visit.request, "rate", operation="login")
-    response = form(visit, wrong, status, wait, name)
+    response = login_form(visit, wrong, status, wait, name)
     response.headers["Retry-After"] = str(math.ceil(wait))
     return response
 
@@ -179,7 +183,7 @@ def tell_of_refusal(visit: Visit, account: str, **more: object) -> bool:
     return False
 
 
-async def begun(visit: Visit, cookie: str, path: str) -> Response:
+async def begin_session(visit: Visit, cookie: str, path: str) -> Response:
     """Set the cookie of a session that has begun, and list the session."""
     sessions, address = visit.web.sessions, address_of(visit.request)
     if (session := sessions.of({sessions.cookie: cookie})) is not None:
@@ -201,7 +205,7 @@ async def begun(visit: Visit, cookie: str, path: str) -> Response:
             )  # fmt: skip
         except StoreError as err:  # the login goes on
             log.warning("session not listed source=%s reason=%s", f"web:{session.name}", err)
-    response = to(path)
+    response = redirect(path)
     response.set_cookie(
         sessions.cookie,
         cookie,
@@ -222,7 +226,7 @@ async def leave(visit: Visit) -> Response:
         log.info("logout source=%s address=%s", caller.source, address_of(visit.request))
         with suppress(StoreError):  # at this gateway it has ended
             await visit.web.gateway.accounts.change(stored.end, [caller.session.id])
-    response = to("/login")
+    response = redirect("/login")
     response.delete_cookie(sessions.cookie, httponly=True, samesite="lax", secure=visit.secure)
     return response
 
@@ -230,7 +234,7 @@ async def leave(visit: Visit) -> Response:
 async def prefer(visit: Visit) -> Response:
     """Set the language or the theme in a cookie. It works without a login."""
     fields = await visit.form()
-    response = to(own_path(fields.get("next")))
+    response = redirect(own_path(fields.get("next")))
     if (language := fields.get("language", "")) in LANGUAGES:
         visit.remember(response, LANGUAGE, language)
     if (theme := fields.get("theme", "")) in THEMES:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from devgate.errors import DevgateError
 from devgate.http.pages.chosen import named_sites, wrong_field
-from devgate.http.pages.view import Visit, to
+from devgate.http.pages.view import Visit, redirect
 from devgate.model import Imei, duration
 from devgate.store.device import COLUMNS, RECORD, UNITS
 from devgate.store.machine_record import degrees
@@ -57,7 +57,7 @@ async def added(visit: Visit) -> Response:
         return await _form(visit, shown, err)
     again = "again" in fields  # the next one of the same site
     path = f"/devices/add?site={quote(shown['site'])}&" if again else f"/devices/{shown['imei']}?"
-    return to(f"{path}{SAID}=added-{shown['imei'].strip()}")
+    return redirect(f"{path}{SAID}=added-{shown['imei'].strip()}")
 
 
 async def edit(visit: Visit) -> Response:
@@ -79,7 +79,7 @@ async def edited(visit: Visit) -> Response:
             await _change(visit, device, changes)
     except DevgateError as err:
         return await _form(visit, shown, err, old=old)
-    return to(f"/devices/{device}?{SAID}=changed")
+    return redirect(f"/devices/{device}?{SAID}=changed")
 
 
 async def _change(visit: Visit, device: Imei, changes: Mapping[str, Any]) -> None:
@@ -183,7 +183,7 @@ async def _enabled(visit: Visit, *, yes: bool) -> Response:
     await visit.form()
     device = visit.device
     await visit.ask("edit", imei=device, enabled=yes)
-    return to(f"/devices/{device}?{SAID}={'enabled' if yes else 'disabled'}")
+    return redirect(f"/devices/{device}?{SAID}={'enabled' if yes else 'disabled'}")
 
 
 async def removed(visit: Visit) -> Response:
@@ -191,4 +191,4 @@ async def removed(visit: Visit) -> Response:
     await visit.form()
     device = visit.device
     await visit.ask("remove", imei=device)
-    return to(f"/devices?{SAID}=removed-{device}")
+    return redirect(f"/devices?{SAID}=removed-{device}")

@@ -14,7 +14,7 @@ from devgate.gateway.operations.maintenance import MAX_REASON
 from devgate.http.board import Concern
 from devgate.http.pages.chosen import sites
 from devgate.http.pages.live import Live, Values, of_types
-from devgate.http.pages.view import Visit, own_path, to
+from devgate.http.pages.view import Visit, own_path, redirect
 from devgate.model import imei
 from devgate.store.device import MAX_NAME
 
@@ -76,7 +76,7 @@ async def act(visit: Visit) -> Response:
             if err.status not in ("400", "409"):
                 raise
             return await _list(visit, fields, err)
-    return to(own_path(fields.get("next")) if fields.get("next") else PATH)
+    return redirect(own_path(fields.get("next")) if fields.get("next") else PATH)
 
 
 def said(fields: Mapping[str, str]) -> dict[str, Any]:
@@ -118,4 +118,4 @@ async def begin(visit: Visit) -> Response:
         if err.status not in ("400", "409"):
             raise
         return await _one(visit, fields, err)
-    return to(f"/devices/{device}")
+    return redirect(f"/devices/{device}")

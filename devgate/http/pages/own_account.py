@@ -15,7 +15,7 @@ from devgate.gateway.operations.provider_users import of_provider
 from devgate.http.auth import address_of, refuse
 from devgate.http.pages import login
 from devgate.http.pages.device import picture as _code
-from devgate.http.pages.view import Visit, to
+from devgate.http.pages.view import Visit, redirect
 
 PATH = "/settings/account"
 DONE_TEXTS: Mapping[str, str] = {
@@ -53,12 +53,12 @@ async def act(visit: Visit) -> Response:
     try:
         if "end" in fields:
             await visit.ask("session_end", session=fields["end"])
-            return to(f"{PATH}?done=ended")
+            return redirect(f"{PATH}?done=ended")
         if "off" in fields:
             return await _off(visit, fields, caller.source.person)
         if "others" in fields:
             await visit.ask("session_end", user=caller.source.person)
-            return to(f"{PATH}?done=others")
+            return redirect(f"{PATH}?done=others")
         return await _password(visit, fields, caller.source.person)
     except DevgateError as err:
         return await show(visit, err)
@@ -108,14 +108,14 @@ async def _off(visit: Visit, fields: Mapping[str, str], person: str) -> Response
         raise CallerError("429", "too many attempts: try again in some minutes")
     await visit.ask("second_factor", off=True, code=fields.get("code", "").strip() or None)
     limit.code_fits(person)
-    return to(f"{PATH}?done=off")
+    return redirect(f"{PATH}?done=off")
 
 
 async def _password(visit: Visit, fields: Mapping[str, str], person: str) -> Response:
     await _proven(visit, "password", old=fields.get("old"), new=fields.get("new"))
     cookie = visit.web.sessions.by_name(person)
     assert cookie is not None, "a user who has changed the password is known"
-    return await login.begun(visit, cookie, f"{PATH}?done=password")
+    return await login.begin_session(visit, cookie, f"{PATH}?done=password")
 
 
 async def _proven(visit: Visit, operation: str, **args: Any) -> Mapping[str, Any]:

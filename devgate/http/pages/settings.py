@@ -9,7 +9,7 @@ from typing import Any
 from starlette.responses import Response
 
 from devgate.http.pages import words
-from devgate.http.pages.view import Visit, to
+from devgate.http.pages.view import Visit, redirect
 from devgate.http.problems import Problem
 
 
@@ -17,7 +17,7 @@ async def first(visit: Visit) -> Response:
     """The first section that the viewer may open. Raises Problem (403) if there is none."""
     if not visit.sections:
         raise Problem("401", "your role does not allow this; nothing was done")
-    return to(visit.sections[0].path)
+    return redirect(visit.sections[0].path)
 
 
 async def configuration(visit: Visit) -> Response:

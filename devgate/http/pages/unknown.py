@@ -13,7 +13,7 @@ from devgate.gateway.operations import at_hand
 from devgate.http.board import Concern
 from devgate.http.pages.chosen import as_query
 from devgate.http.pages.live import Live, Values, of_types
-from devgate.http.pages.view import Visit, to
+from devgate.http.pages.view import Visit, redirect
 from devgate.model import alternatives, imei
 from devgate.store.unknown import REASONS
 
@@ -77,5 +77,5 @@ async def act(visit: Visit) -> Response:
         if name in fields:
             device = imei(fields[name])
             await visit.ask(operation, imei=device, **more)
-            return to(f"{PATH}?{urlencode({'done': done, 'imei': device})}")
+            return redirect(f"{PATH}?{urlencode({'done': done, 'imei': device})}")
     raise CallerError("400", f"{alternatives(BUTTONS)}: an IMEI expected, not nothing")

@@ -285,7 +285,7 @@ def _imeis(reply: Reply) -> Iterator[str]:
             yield device
 
 
-def to(path: str) -> Response:
+def redirect(path: str) -> Response:
     """Redirect to another page after a form, so that a reload does not send the form again."""
     return RedirectResponse(path, 303)
 

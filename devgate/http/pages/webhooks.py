@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from devgate.errors import CallerError, DevgateError
 from devgate.events.kinds import GROUPS
-from devgate.http.pages.view import Visit, to
+from devgate.http.pages.view import Visit, redirect
 from devgate.model import alternatives
 
 PATH = "/settings/webhooks"
@@ -71,7 +71,7 @@ async def act(visit: Visit) -> Response:
                 await visit.ask(operation, name=fields[name], **more)
             except DevgateError as err:
                 return await show(visit, err)
-            return to(f"{PATH}?{urlencode({'done': done, 'name': fields[name]})}")
+            return redirect(f"{PATH}?{urlencode({'done': done, 'name': fields[name]})}")
     raise CallerError("400", f"add, {alternatives(BUTTONS)} expected, not nothing")
 
 

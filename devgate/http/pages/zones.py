@@ -11,7 +11,7 @@ from zoneinfo import available_timezones
 from starlette.responses import Response
 
 from devgate.errors import CallerError
-from devgate.http.pages.view import Visit, to
+from devgate.http.pages.view import Visit, redirect
 
 PATH = "/settings/zones"
 
@@ -46,4 +46,4 @@ async def change(visit: Visit) -> Response:
         await visit.web.dispatch({"type": "zone", "site": site, "zone": zone}, caller.source)
     except CallerError as err:
         return await show(visit, err)
-    return to(f"{PATH}?{urlencode({'done': site})}")
+    return redirect(f"{PATH}?{urlencode({'done': site})}")
