@@ -1,4 +1,4 @@
-"""Keeps the directory equal to the database, whoever changes that."""
+"""Keeps the directory equal to the database, which other programs change, too."""
 
 from __future__ import annotations
 
@@ -153,7 +153,8 @@ class Knowledge:
 
     @contextmanager
     def changing(self, source: str, imei: Imei | None = None) -> Iterator[None]:
-        """Changes of this device (None: of any) that are seen meanwhile are of this source."""
+        """In this block, changes of this device (None: of any) have this source in their
+        events."""
         key = object() if imei is None else imei
         self._sources[key] = source
         try:
@@ -164,8 +165,8 @@ class Knowledge:
                 self._recorded.pop(imei, None)
 
     def note_record(self, imei: Imei, old: Device, new: Device) -> None:
-        """Changes of the machine's record, which is not in memory, go into the event of the other
-        changes that the next refresh() finds."""
+        """Note changes of the machine's record, which is not in memory. They go into the event of
+        the changes that the next refresh() finds."""
         changes = {
             name: {"old": _short(getattr(old, name)), "new": _short(getattr(new, name))}
             for name in RECORD
@@ -191,7 +192,7 @@ class Knowledge:
             for name, old, value in zip(KEPT, before, new, strict=False)
             if old != value
         } | self._recorded.pop(new.imei, {})
-        if changes:  # otherwise it was written without a change
+        if changes:  # otherwise the row was written without a change
             self._tell_changed(new, changes)
 
     def _tell_changed(self, new: Device, changes: dict[str, Any] | None) -> None:
@@ -233,6 +234,6 @@ def _short(value: object) -> object:
 
 
 def _by(source: str) -> dict[str, str]:
-    """Who has changed it, and from where, if that is known."""
+    """Who made a change, and from where, if that is known."""
     who = Source.of(source)
     return {"source": who.plain, **({"address": who.address} if who.address else {})}

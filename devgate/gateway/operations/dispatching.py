@@ -11,7 +11,7 @@ from devgate.gateway.operations.reply import Reply, Stream
 from devgate.gateway.operations.table import OPERATIONS
 from devgate.model import Source, nearest, shown
 
-# Changes without an event of their own: the audit has an event `operation.done` for them.
+# Changes that write no event themselves: they get an event `operation.done`.
 _TELLS = frozenset(OPERATIONS) - audit.WITH_OWN_EVENT - {
     name for name, role in NEEDS.items() if role == "read"
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""The entry of the operations: what every way in calls, and nothing else.
+"""The entry of the operations: the only part of them that ways in call.
 
 The operations are a third of the gateway's code, and no device needs them. So they are not
 imported here: a gateway loads them once its doors are open.

@@ -1,4 +1,4 @@
-"""Operations that go on: a reply, and then a line an event."""
+"""Operations on events and frames: a page of events, and streams with a line for each."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def events(gateway: Gateway, args: Args, source: str) -> Reply:
 
 
 async def watch(gateway: Gateway, args: Args, source: str) -> Stream:
-    """Follow events behind the number `after`, or from now on; of one device or some types."""
+    """Follow events after the number `after`, or from now on; of one device or some types."""
     imei, types = arguments.maybe_device(args), _types(args, source)
     after, message = arguments.number(args, "after"), "watching"
     position = gateway.events.last if after is None else after
@@ -62,7 +62,7 @@ async def watch(gateway: Gateway, args: Args, source: str) -> Stream:
 
 
 def _types(args: Args, source: str) -> frozenset[str]:
-    """The types that are asked for, as far as this one may see them; none stand for all."""
+    """The types that are asked for, of those that the caller may see; an empty set means all."""
     types = arguments.types(args)
     if Source.of(source).role == "admin":
         return types
@@ -77,7 +77,7 @@ async def _events(
     expected = after + 1
     async with aclosing(gateway.events.follow(after)) as events:
         async for event in events:
-            if event.n > expected:  # trimmed from the database before this reader came to it
+            if event.n > expected:  # events were deleted before this reader got to them
                 yield {"missed": event.n - expected}
             expected = event.n + 1
             if imei is not None and event.imei != imei:
@@ -87,8 +87,8 @@ async def _events(
 
 
 def _line(gateway: Gateway, event: Event) -> Reply:
-    """An event with what its device is called: then, where the event says so, else now. At a node
-    of a cluster that is so of the devices that it knows by now: a stream waits for no look-up."""
+    """An event with the name of its device: the name of then, if the event has it, otherwise that
+    of now. A node adds it only for devices in its memory: a stream waits for no look-up."""
     line = event.line()
     if event.imei is not None and "name" not in line:
         called = gateway.directory.called(Imei(event.imei))
@@ -110,7 +110,7 @@ async def tap(gateway: Gateway, args: Args, source: str) -> Stream:
 
 
 class _Frames:
-    """The frames of a device from now on: attached before anybody hears that it is tapped."""
+    """The frames of a device from now on. The tap is attached before the reply is sent."""
 
     def __init__(self, desk: Desk, imei: Imei | None) -> None:
         with ExitStack() as attached:

@@ -60,13 +60,13 @@ def item(entry: Entry, name: str | None, site: str | None) -> Reply:
 
 
 def given(args: Args, now: float) -> dict[str, Any]:
-    """What a request says of maintenance that begins. Raises CallerError (400)."""
+    """The reason and the end of maintenance that begins. Raises CallerError (400)."""
     reason = arguments.text(args, "reason", MAX_REASON)
     return {"reason": reason, "until": arguments.later(args, "until", now)}
 
 
 def _which(args: Args) -> tuple[str, Sequence[str]]:
-    """The machines, or the site, that are meant."""
+    """The machines, or the site, of the request."""
     named = [name for name in TARGET_FIELDS if args.get(name) is not None]
     if len(named) != 1:
         said = " and ".join(named) or "nothing"
@@ -121,7 +121,7 @@ async def maintenance_off(gateway: Gateway, args: Args, source: str) -> Reply:
 
 
 async def _learn(gateway: Gateway, kind: str, names: Sequence[str]) -> None:
-    """Events say what devices are called."""
+    """Have the names of these devices in memory, for events."""
     if kind == IMEI:
         await gateway.knowledge.learn(names)
 

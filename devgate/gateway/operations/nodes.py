@@ -17,7 +17,7 @@ log = logging.getLogger("devgate.nodes")
 
 
 async def nodes(gateway: Gateway, args: Args, source: str) -> Reply:
-    """All nodes that there ever were and that were not removed, and which of them leads."""
+    """All nodes that were not removed, and which of them leads."""
     _must_be_one(gateway)
     found = await gateway.records.read(node_list.read)
     items = [item(node) for node in found.nodes]
@@ -30,8 +30,8 @@ def item(node: Node) -> Reply:
         "id": node.id,
         "alive": node.alive,
         "draining": node.draining,
-        "address": node.address or None,  # of a node that has begun to start, nothing
-        # What a dead one said last is true no more.
+        "address": node.address or None,  # a node that is starting has none
+        # The last numbers of a dead node are not true any more.
         "devices": node.devices if node.alive else 0,
         "in_flight": node.in_flight if node.alive else 0,
         "version": node.version,

@@ -9,13 +9,13 @@ from devgate.gateway.gateway import Gateway
 from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply, Stream
 
-LIST = ("after", "limit")  # fields of what answers a page at a time
+LIST = ("after", "limit")  # fields of operations that return one page at a time
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """`fields` are all fields that a request may have besides `type`; any other is an error, by
-    every way in. The HTTP calls and their document take theirs from here."""
+    """`fields` are all fields that a request may have besides `type`. Any other is an error, for
+    every way in. The HTTP calls and their document use these, too."""
 
     summary: str
     run: Callable[[Gateway, Args, str], Awaitable[Reply | Stream]]

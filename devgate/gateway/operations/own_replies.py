@@ -1,4 +1,4 @@
-"""Reduces replies for callers limited to some sites (`sites`) to what is about these."""
+"""Reduces replies for callers who are limited to some sites (see `sites`) to these sites."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Answer = Reply | Stream
 
 
 async def as_it_is(gateway: Gateway, answer: Answer, source: Source, sites: Sites) -> Answer:
-    """The whole reply: the request was about devices of these sites only."""
+    """The whole reply: the request was only about devices of these sites."""
     return answer
 
 

@@ -1,4 +1,4 @@
-"""The second factor: codes of an authenticator (TOTP, RFC 6238), and codes for when it is lost."""
+"""The second factor: codes of an authenticator (TOTP, RFC 6238), and recovery codes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from devgate.store.seal import SealError
 
 STEP_SECONDS = 30  # for which a code is shown
 DIGITS = 6
-MAX_STEPS_APART = 1  # steps that a clock may be ahead or behind
+MAX_STEPS_APART = 1  # that a clock may be ahead or behind
 RECOVERY_CODES = 10  # for when the authenticator is lost
 MAX_CODE_LENGTH = 20  # characters
 CODE = re.compile(r"[0-9]{6}", re.ASCII)
@@ -33,12 +33,12 @@ SECRET = re.compile(r"[A-Z2-7]{32,64}", re.ASCII)
 
 
 def new_secret() -> str:
-    """What an authenticator makes its codes from: 160 bits, in base32."""
+    """The secret of an authenticator: 160 bits, in base32."""
     return base64.b32encode(secrets.token_bytes(20)).decode()
 
 
 def address_of(secret: str, name: str) -> str:
-    """What an authenticator reads as a QR code."""
+    """The address that an authenticator reads from a QR code."""
     return str(_totp(secret).get_provisioning_uri(name, "devgate"))
 
 
@@ -80,8 +80,8 @@ def needed(gateway: Gateway, name: str) -> bool:
 
 
 async def verify(gateway: Gateway, name: str, code: str) -> bool:
-    """Whether this code of the user's authenticator, or for when it is lost, is good; each is so
-    once. Raises StoreError."""
+    """Whether this is a good code of the user's authenticator, or one of his recovery codes. Each
+    code is good once. Raises StoreError."""
     one = _of(gateway, name)
     if one is None or one.totp is None:
         return False
@@ -116,7 +116,7 @@ async def _keep(
 
 
 def _step(secret: str, code: str) -> int | None:
-    """The step of this code, if it is one of now."""
+    """The step of this code; None if it is not valid now."""
     totp, now = _totp(secret), int(time()) // STEP_SECONDS
     for step in range(now - MAX_STEPS_APART, now + MAX_STEPS_APART + 1):
         if hmac.compare_digest(totp.generate(step * STEP_SECONDS), code.encode()):

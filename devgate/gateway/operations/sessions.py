@@ -1,4 +1,4 @@
-"""Operations on sessions: who is logged in, and the end of that."""
+"""Operations on sessions: list who is logged in, and end sessions."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from devgate.store.sessions import Session
 
 
 async def sessions(gateway: Gateway, args: Args, source: str) -> Reply:
-    """The sessions that go on, the newest first: one's own, or for an admin those of all or of one
-    `user` or token."""
+    """The sessions that have not ended, the newest first: the caller's own, or for an admin all of
+    them, or those of one `user` or token."""
     who, name = Source.of(source), arguments.text(args, "user")
     found = await _of(gateway, who, name)
     return {
@@ -61,7 +61,7 @@ async def session_end(gateway: Gateway, args: Args, source: str) -> Reply:
 
 
 async def _of(gateway: Gateway, who: Source, name: str | None) -> Sequence[Session]:
-    """Those that are meant. Raises CallerError (401) if they are not one's own to see."""
+    """The sessions of a request. Raises CallerError (401) if the caller may not see them."""
     if who.role == "admin" and who.sites is None:
         return await gateway.records.read(stored.of, name, time())
     if not who.person:

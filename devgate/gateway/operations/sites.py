@@ -1,9 +1,10 @@
-"""Who is limited to some sites: what such a one may ask, and what of a reply is for him.
+"""Callers who are limited to some sites: what they may ask for, and which part of a reply they
+get.
 
-There is one place for all ways in: `entry.dispatch`. For each operation of `tokens.FOR_SITES`
-there is a limit here: what it looks at before the operation is asked, and what it leaves of the
-reply. A device elsewhere is answered like one that nobody knows. What has no limit is refused, so
-an operation that is added is not open by mistake.
+`entry.dispatch` applies this for all ways in. For each operation of `tokens.FOR_SITES` there is a
+limit here, which checks a request before it is carried out and reduces the reply. A device at
+another site is answered like an unknown one. An operation without a limit is refused, so a new one
+is not open by mistake.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ Keep = Callable[[Gateway, Answer, Source, Sites], Awaitable[Answer]]
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """`look` raises CallerError for what is not for this one, and returns what is to be asked."""
+    """`look` raises CallerError for what the caller may not ask, and returns the request to carry
+    out. `keep` reduces the reply."""
 
     look: Look
     keep: Keep = own_replies.as_it_is
@@ -39,8 +41,8 @@ async def ask(
     source: Source,
     run: Callable[[Args], Awaitable[Answer]],
 ) -> Answer:
-    """What `run` answers to this one, who is limited to some sites. Raises CallerError: 401 for an
-    operation that is not for him, 300 for a device elsewhere."""
+    """The reply of `run` for a caller who is limited to some sites. Raises CallerError: 401 for an
+    operation that he may not ask for, 300 for a device at another site."""
     sites, limit = source.sites, LIMITS.get(name)
     assert sites is not None
     if limit is None:
@@ -71,7 +73,7 @@ def _must_be_own_site(args: Args, sites: Sites, *, required: bool = False) -> No
         )
 
 
-# What is looked at before
+# Checks of requests
 
 
 async def _device(gateway: Gateway, args: Args, source: Source, sites: Sites) -> Args:
@@ -80,14 +82,14 @@ async def _device(gateway: Gateway, args: Args, source: Source, sites: Sites) ->
 
 
 async def _status(gateway: Gateway, args: Args, source: Source, sites: Sites) -> Args:
-    """Of a device: how the gateway is concerns all sites."""
+    """The status of a device. That of the gateway concerns all sites."""
     if args.get("imei") is None:
         raise CallerError("401", f"{_whose(source)} may ask how devices are by their IMEI alone")
     return await _device(gateway, args, source, sites)
 
 
 async def _devices(gateway: Gateway, args: Args, source: Source, sites: Sites) -> Args:
-    """Devices that are changed: they stay at his sites."""
+    """Devices that are changed: they stay at sites of the caller."""
     _must_be_own_site(args, sites)
     await _must_own(gateway, arguments.devices(args), sites)
     await _must_be_free(gateway, args, sites)
@@ -109,8 +111,8 @@ async def _new_device(gateway: Gateway, args: Args, source: Source, sites: Sites
 
 
 async def _must_be_free(gateway: Gateway, args: Args, sites: Sites) -> None:
-    """Raises CallerError (409) for the number of a device elsewhere, without that one's IMEI: who
-    counts up would get all of them."""
+    """Raises CallerError (409) for the number of a device at another site. The message does not
+    have its IMEI, or all IMEIs could be had by counting."""
     number = args.get("id")
     if type(number) is int and 0 < number <= MAX_ID:
         owner = (await gateway.records.read(devices.owners, [number])).get(number)
@@ -133,7 +135,7 @@ async def _tapped(gateway: Gateway, args: Args, source: Source, sites: Sites) ->
 
 
 async def _listed(gateway: Gateway, args: Args, source: Source, sites: Sites) -> Args:
-    """A list that the operation itself narrows."""
+    """A list that the operation itself limits to these sites."""
     _must_be_own_site(args, sites)
     if args.get("site") is not None:
         return args
@@ -141,7 +143,7 @@ async def _listed(gateway: Gateway, args: Args, source: Source, sites: Sites) ->
 
 
 async def _many(gateway: Gateway, args: Args, source: Source, sites: Sites) -> Args:
-    """A job for many devices. What it makes of malformed ones is the operation's to say."""
+    """A job for many devices. The operation refuses malformed IMEIs."""
     _must_be_own_site(args, sites)
     if isinstance(match := args.get("match"), dict):
         _must_be_own_site(match, sites)
@@ -161,7 +163,7 @@ async def _command(gateway: Gateway, args: Args, source: Source, sites: Sites) -
 
 
 async def _commands(gateway: Gateway, args: Args, source: Source, sites: Sites) -> Args:
-    """Those that are to be resolved; malformed ones are the operation's to refuse."""
+    """Commands that are to be resolved. The operation refuses malformed ids."""
     given = args.get("commands")
     ids = given.split(",") if isinstance(given, str) else given if isinstance(given, list) else []
     texts = [one.strip() for one in ids if isinstance(one, str)][:1000]
@@ -176,7 +178,7 @@ async def _commands(gateway: Gateway, args: Args, source: Source, sites: Sites) 
 
 
 async def _job(gateway: Gateway, args: Args, source: Source, sites: Sites) -> Args:
-    """A job that he began himself."""
+    """A job that the caller began himself."""
     id = args.get("bulk")
     job = gateway.bulk.get(id) if isinstance(id, str) else None
     if job is not None and job.source != source.plain:
@@ -189,8 +191,9 @@ async def _anything(gateway: Gateway, args: Args, source: Source, sites: Sites) 
 
 
 async def _alerted(gateway: Gateway, args: Args, source: Source, sites: Sites) -> Args:
-    """Rules and receivers of alerts: the operation keeps to those that are his (`Keeper`)."""
-    if args.get("site") != "":  # all of his
+    """Rules and receivers of alerts: the operation itself limits them to the caller's
+    (`Keeper`)."""
+    if args.get("site") != "":  # "" means all sites of the caller
         _must_be_own_site(args, sites)
     return args
 

@@ -154,8 +154,8 @@ def _page(
 def _is_paged(
     conn: Reading, by: str, asked: Asked, sort: str | None, known: int, summed: bool
 ) -> bool:
-    """Whether there are too many days for one pass: then lines are those of the machines that are
-    known now. Raises CallerError (400) for what cannot be had of all of them."""
+    """Whether there are too many days for one pass: then the lines are of the machines that are
+    known now. Raises CallerError (400) for what cannot be computed then."""
     days = asked.last - asked.first + 1
     if asked.imei is not None:
         return False

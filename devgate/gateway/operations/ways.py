@@ -1,4 +1,4 @@
-"""What callers on the control socket, who show no token, may ask for."""
+"""What callers on the control socket may ask for: they show no token."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from devgate.access.tokens import NEEDS, may
 
 
 def may_by_socket(role: str, operation: object) -> bool:
-    """Whether `[control] role` suffices. What is no operation at all is dispatch()'s to refuse,
-    which names those that there are."""
+    """Whether `[control] role` permits the operation. Unknown operations pass: dispatch() refuses
+    them, and names those that there are."""
     return may(role, operation) or not (isinstance(operation, str) and operation in NEEDS)

@@ -1,4 +1,4 @@
-"""Webhooks as operations, and what the database holds of them."""
+"""Operations on webhooks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from devgate.webhooks.public_addresses import literal, not_public
 from devgate.webhooks.target import Target
 from devgate.webhooks.webhooks import PERMIT_ADDED, Unusable
 
-MAX_WEBHOOKS = 100  # webhooks: a guess. Each reads all events and holds a thousand of them
+MAX_WEBHOOKS = 100  # a guess: each reads all events and holds a thousand of them
 CHANGES = ("url", "events", "secret", "new_secret", "enabled")
 
 log = logging.getLogger("devgate.webhooks")
@@ -59,7 +59,7 @@ def _item(gateway: Gateway, target: Target) -> Reply:
 
 
 def _unusable(one: Unusable) -> Reply:
-    """As _item(), of one that nothing is posted to here."""
+    """As _item(), for a webhook that cannot be used here."""
     return {
         "name": one.name,
         "url": one.url,
@@ -90,7 +90,7 @@ async def webhook_add(gateway: Gateway, args: Args, source: str) -> Reply:
     row = {"name": name, "url": url, "secret": secret, "events": _events(args), "added_at": time()}
     webhook = _checked(gateway, row)
     await gateway.webhooks.load()
-    # What is on disk is in force, whether or not its caller is still there.
+    # What is on disk gets in force, even if the caller leaves.
     with trio.CancelScope(shield=True):
         async with gateway.webhooks.changing:
             _must_be_free(gateway, name)
@@ -166,7 +166,7 @@ async def webhook_edit(gateway: Gateway, args: Args, source: str) -> Reply:
 
 
 async def _change(gateway: Gateway, name: str, values: Mapping[str, object]) -> None:
-    """Another one takes its place, and goes on where it was."""
+    """Replace the webhook by a changed one, which begins at its position."""
     if _configured(gateway, name):
         raise CallerError("409", f"{name} is a [[webhook]] of gateway.toml: change it there")
     rows = {row["name"]: row for row in await gateway.records.read(stored.added)}
@@ -200,8 +200,8 @@ async def webhook_remove(gateway: Gateway, args: Args, source: str) -> Reply:
             gateway.webhooks.unusable.pop(name, None)
             if name in gateway.webhooks.targets:
                 await gateway.webhooks.end(name)
-            # A last write of its position may have been on its way to the disk. If that row
-            # stays, it does no harm: `add` writes its own.
+            # A write of its position may be under way. If that row stays, it does no harm: `add`
+            # writes its own.
             with suppress(StoreError):
                 await gateway.records.flushed()
                 await gateway.records.change(stored.forget, name)
@@ -223,7 +223,7 @@ async def webhook_test(gateway: Gateway, args: Args, source: str) -> Reply:
 
 
 async def webhook_replay(gateway: Gateway, args: Args, source: str) -> Reply:
-    """Deliver all events behind `after` to a webhook, again if need be."""
+    """Deliver all events after `after` to a webhook, also those that it has got already."""
     target, after = _target(gateway, args), arguments.number(args, "after")
     last = gateway.events.last
     if after is None or after > last:
@@ -239,7 +239,7 @@ async def webhook_replay(gateway: Gateway, args: Args, source: str) -> Reply:
 
 
 def _target(gateway: Gateway, args: Args) -> Target:
-    """The one that is named, or the only one that there is."""
+    """The webhook that is named, or the only one that there is."""
     name, targets = arguments.text(args, "name"), gateway.webhooks.targets
     if name is None and len(targets) == 1:
         return next(iter(targets.values()))
@@ -266,18 +266,18 @@ def _configured(gateway: Gateway, name: str) -> bool:
 
 
 def _events(args: Args) -> str:
-    """As the database has them: with commas; nothing means all."""
+    """The events as the database has them: separated by commas; empty means all."""
     return ",".join(sorted(arguments.names(args, "events") or ()))
 
 
 def _checked(gateway: Gateway, row: Mapping[str, object]) -> WebhookSettings:
-    """What may be added. Raises CallerError."""
+    """The settings of a row that may be added. Raises CallerError."""
     permitted = gateway.settings.control.private_webhooks
     try:
         webhook = settings_of(row, allow_private=permitted)
     except ValueError as err:
         raise CallerError("400", str(err)) from None
-    # Names are resolved and judged whenever they are connected to; this is for a word at once.
+    # Names are resolved and checked at each connection. An address can be refused here at once.
     if not permitted and (address := literal(webhook.url)):
         raise CallerError("400", f"url: {not_public(address, PERMIT_ADDED)}")
     return webhook

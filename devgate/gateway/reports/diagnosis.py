@@ -50,7 +50,7 @@ class Connections:
             day = self._day(at)
             if type in ODD_TYPES:
                 self.odd[type] += 1
-            if type == "device.taken_over":  # it came again before its old connection had ended
+            if type == "device.taken_over":  # it connected before its old connection had ended
                 self._reconnects[day] += 1
             elif type == "device.offline":
                 reason = str(json.loads(detail).get("reason", ""))
@@ -75,7 +75,7 @@ class Connections:
             self._away[day] += max(0.0, min(end, first + DAY_SECONDS) - max(since, first))
 
     def reply(self) -> dict[str, object]:
-        """It as a part of the reply."""
+        """These numbers as a part of the reply."""
         longest = sorted(self.absences, key=self._length, reverse=True)[:MAX_ABSENCES]
         return {
             "reconnects": sum(self._reconnects),
@@ -106,7 +106,7 @@ class Connections:
 
 
 def answers(found: Sequence[Answer]) -> dict[str, Any]:
-    """How many commands were answered, and how soon: seconds, of the middle and of nine in ten."""
+    """How many commands were answered, and after how many seconds: median and nine in ten."""
     took = sorted(one.seconds for one in found if one.seconds is not None)
     return {
         "commands": len(found),

@@ -24,7 +24,7 @@ MAX_DARK, MAX_ODD, MAX_LOST = 12, 30, 2000
 
 
 class FleetCounts(NamedTuple):
-    """What one look at the database gives."""
+    """The counts of the last day."""
 
     since: int  # the first hour of the chart begins then
     presence: list[tuple[int, int]]
@@ -38,9 +38,9 @@ class FleetCounts(NamedTuple):
 
 @dataclass(slots=True)
 class Tally:
-    """What the events of the last day add up to. Each of them is read once.
+    """The sums of the events of the last day. Each event is read once.
 
-    With `sites`, only those about devices that stand there are: in this one and in all below.
+    With `sites`, here and below, only events about devices at these sites count.
     """
 
     sites: Collection[str] | None = None
@@ -52,12 +52,12 @@ class Tally:
     odd: dict[tuple[str, str, int], tuple[int, float]] = field(default_factory=dict)
 
     def add(self, conn: Reading, since: int) -> None:
-        """Those that are new; what was before `since` is forgotten."""
+        """Add the events that are new, and forget those before `since`."""
         some = statistics.some(conn, since, self.newest)
-        if some.upto < self.newest:  # somebody has emptied the table
+        if some.upto < self.newest:  # the table was emptied
             self.forget()
             some = statistics.some(conn, since, 0)
-        # All is read before anything is added: a database that goes away leaves no half of it.
+        # Everything is read before anything is added, or a failing read would leave half of it.
         presence = statistics.changes_of_presence(conn, some, BUCKET_SECONDS, self.sites)
         dark = statistics.dark(conn, some, self.sites)
         odd = statistics.odd(conn, some, HOUR, self.sites)
@@ -80,13 +80,13 @@ class Tally:
         self.odd = {key: one for key, one in self.odd.items() if key[2] * HOUR >= since}
 
     def forget(self) -> None:
-        """Count all of it again the next time."""
+        """Count everything again the next time."""
         self.newest = 0
         for found in (self.presence, self.dark, self.odd):
             found.clear()
 
     def oddities(self, conn: Reading) -> list[Odd]:
-        """The devices that acted up last, with their names."""
+        """The devices that did something unusual last, with their names."""
         found: dict[tuple[str, str], tuple[int, float]] = {}
         for (imei, type, _), (times, last) in self.odd.items():
             before = found.get((imei, type), (0, 0.0))
@@ -100,7 +100,8 @@ class Tally:
 
 
 def together(one: Dark, other: Dark) -> Dark:
-    """The same minute of the same site. A device that was lost in both counts twice."""
+    """The sum of two counts of one site and minute. A device that was lost in both counts
+    twice."""
     return one._replace(
         devices=one.devices + other.devices,
         first=min(one.first, other.first),
@@ -109,7 +110,7 @@ def together(one: Dark, other: Dark) -> Dark:
 
 
 def count(conn: Reading, now: float, tally: Tally | None = None) -> FleetCounts:
-    """All of it; with what an earlier count left in `tally`, by the events since then."""
+    """Count the last day. If `tally` has an earlier count, only events since then are read."""
     tally = Tally() if tally is None else tally
     since, sites_of = int(now) // HOUR * HOUR + HOUR - DAY, tally.sites
     tally.add(conn, since)
@@ -129,7 +130,7 @@ def count(conn: Reading, now: float, tally: Tally | None = None) -> FleetCounts:
 
 
 def outages(minutes: Sequence[Dark], sites: Mapping[str, int]) -> list[Dark]:
-    """Where many devices of a site were lost together; the latest first.
+    """The times at which many devices of a site were lost together; the latest first.
 
     `minutes` are by site and time.
     """
@@ -151,7 +152,7 @@ def outages(minutes: Sequence[Dark], sites: Mapping[str, int]) -> list[Dark]:
 
 
 def online_over_day(counted: FleetCounts, online: int, now: float) -> list[dict[str, object]]:
-    """How many were online at the end of each bucket, from how many are now backwards."""
+    """How many were online at the end of each bucket: counted backwards from how many are now."""
     changes: dict[int, int] = {}
     newest = max(0, int(now - counted.since) // BUCKET_SECONDS)
     for number, change in counted.presence:
@@ -210,7 +211,7 @@ def by_hours(
         if known is not None:
             known = max(0, known - change)
         if past.oldest is not None and number * HOUR <= past.oldest:
-            known = None  # of the time before no event is kept
+            known = None  # there are no events of the time before
     return found[::-1], complete
 
 
