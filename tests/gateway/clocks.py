@@ -14,7 +14,7 @@ def follow_trios_clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def set_clock(monkeypatch: pytest.MonkeyPatch, start: float) -> None:
-    """Likewise, with this time of the wall at trio's zero."""
+    """Set the wall clock, so that it shows `start` at trio's zero."""
 
     def now() -> float:
         return start + trio.current_time()

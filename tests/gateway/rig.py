@@ -146,12 +146,12 @@ class Rig:
         self.dispatcher.store_well()
 
     async def caught_up(self) -> None:
-        """Return when all that devices have said up to now is read."""
+        """Return when all that devices have sent up to now is read."""
         await trio.lowlevel.checkpoint()
 
     @contextlib.asynccontextmanager
     async def lives(self) -> AsyncIterator[trio.Nursery]:
-        """From recovery to the end, which comes at once and without a word, like a kill."""
+        """From recovery to the end, which comes at once, as by a kill."""
         try:
             async with trio.open_nursery() as outer:
                 outer.start_soon(self.writer.run)
@@ -163,7 +163,7 @@ class Rig:
                 await outer.start(self.dispatcher.serve, self.caught_up)
                 yield outer
                 outer.cancel_scope.cancel()
-        finally:  # also where a test fails: the next one would be blamed
+        finally:  # also where a test fails, or the next one would fail by it
             self.journal.close()
 
     # What the world does
@@ -173,7 +173,7 @@ class Rig:
         return self.connects(FakeLink(), imei)
 
     def connects(self, link: T, imei: Imei = X) -> T:
-        """Likewise, with this connection."""
+        """The device registers on this connection; one that it has is taken over."""
         assert isinstance(link, FakeLink)
         if (old := self.links.get(imei)) is not None:
             self.dispatcher.disconnected(imei, old)
@@ -207,7 +207,7 @@ class Rig:
     # What can be seen afterwards
 
     def kinds(self, *prefixes: str) -> list[str]:
-        """The types of the events that were told, those that begin so."""
+        """The types of the published events that begin with one of the prefixes."""
         return [e.type for e in self.published if e.type.startswith(prefixes or "")]
 
     def stored(self, id: str) -> history.Record:
@@ -224,7 +224,7 @@ def order(type: str = "start", imei: Imei = X, **more: Any) -> Order:
 
 
 class Asked:
-    """An order that was given in a task of its own."""
+    """An order that another task gives."""
 
     def __init__(self, rig: Rig, nursery: trio.Nursery, type: str, imei: Imei, more: Any) -> None:
         self.command: Command | None = None
@@ -256,7 +256,7 @@ def ask(
 
 
 def quick(database: Database) -> Database:
-    """The database without its fsync: what a power cut would do is not asked here."""
+    """The database without fsync: these tests do not cut the power."""
 
     @sqlalchemy_event.listens_for(database._engine, "connect")
     def set_up(connection: Any, record: object) -> None:

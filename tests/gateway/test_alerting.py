@@ -93,7 +93,7 @@ def written(conn: Any) -> list[str]:
     return [one["state"] for one in stored.log_page(conn, receiver=None, after=None, limit=9)]
 
 
-async def told(database: Database) -> None:
+async def until_reported(database: Database) -> None:
     """Wait until what fires is on disk as reported, or is gone."""
     with trio.fail_after(60):
         while True:
@@ -142,7 +142,7 @@ async def test_an_unknown_outcome_until_it_is_resolved(database: Database, now: 
             assert body["type"] == "alert.fired"
             assert body["data"]["fired"][0]["subject"] == ID
             assert "order-1" in body["data"]["title"]
-            await told(database)
+            await until_reported(database)
         async with running(database) as (whole, alerts):  # the next run does not say it again
             now.at += GATHER_SECONDS
             await alerts.round()
@@ -156,7 +156,7 @@ async def test_an_unknown_outcome_until_it_is_resolved(database: Database, now: 
             bodies = await until(receiver, 2)
             assert [one["type"] for one in bodies] == ["alert.fired", "alert.cleared"]
             assert bodies[1]["data"]["cleared"][0]["subject"] == ID
-            await told(database)
+            await until_reported(database)
     with database.read() as conn:
         assert stored.firing(conn) == []
         assert written(conn) == ["sent", "sent"]
@@ -184,7 +184,7 @@ async def test_a_rule_of_somebody_tells_of_his_sites_alone(database: Database, n
             await alerts.round()
             [body] = await until(receiver, 1)
             assert {one["site"] for one in body["data"]["fired"]} == {"North", "West"}
-            await told(database)
+            await until_reported(database)
             with database.write() as conn:
                 accounts.change(conn, "token", "mine", {"sites": frozenset({"West"})})
                 conn.exec_driver_sql(
@@ -194,7 +194,7 @@ async def test_a_rule_of_somebody_tells_of_his_sites_alone(database: Database, n
             await alerts.round()
             bodies = await until(receiver, 2)
             assert [one["site"] for one in bodies[1]["data"]["cleared"]] == ["West"]
-            await told(database)
+            await until_reported(database)
             with database.write() as conn:
                 accounts.remove(conn, "token", "mine")
             await alerts.reload()
@@ -246,7 +246,7 @@ async def test_what_needs_attention_and_who_is_disabled(fresh: Database, now: No
         async with running(fresh) as (_, alerts):
             [body] = await until(receiver, 1)
             assert body["data"]["kind"] == "unknown_devices"
-            await told(fresh)
+            await until_reported(fresh)
             with fresh.write() as conn:
                 stored.change_receiver(conn, "ops", {"enabled": False})
                 conn.exec_driver_sql("DELETE FROM unknown_device")
@@ -255,7 +255,7 @@ async def test_what_needs_attention_and_who_is_disabled(fresh: Database, now: No
             now.at += GATHER_SECONDS
             alerts._looks._look = _nothing
             await alerts.round()
-            await told(fresh)
+            await until_reported(fresh)
             assert len(receiver.got) == 1
     with fresh.read() as conn:
         assert stored.firing(conn) == []
@@ -308,11 +308,11 @@ async def test_a_machine_in_maintenance_is_told_once_that_is_over(
             await alerts.round()
             [body] = await until(receiver, 1)
             assert [one["subject"] for one in body["data"]["fired"]] == [Y]
-            await told(fresh)
+            await until_reported(fresh)
             now.at += 10 * MINUTE
             await alerts.round()
             maintenance.apply([entry._replace(ended=True)])
             await alerts.round()
             bodies = await until(receiver, 2)
             assert [one["subject"] for one in bodies[1]["data"]["fired"]] == [X]
-            await told(fresh)
+            await until_reported(fresh)

@@ -37,8 +37,8 @@ async def test_a_fault_is_told_once_and_tried_again(
     crashed = [r for r in caplog.records if r.levelno == logging.ERROR]
     assert len(crashed) == 2, "one for each distinct fault"
     assert all(r.exc_info for r in crashed)
-    told = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
-    assert told == [
+    warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert warnings == [
         "background task fails task=refresh error=the database is locked",
         "background task works again task=refresh",
     ]

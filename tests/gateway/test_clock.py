@@ -80,12 +80,12 @@ async def test_a_kept_start_whose_time_nobody_knows_is_not_sent(
 ) -> None:
     """F18: after a kill the clock is an hour back, before the order itself."""
     async with rig.lives():
-        kept = await rig.order(expires=20, wait=False)
+        deferred = await rig.order(expires=20, wait=False)
     clock(-HOUR)
     again = Rig(rig.database)
     async with again.lives():
         await again.records.flushed()
-        row = again.stored(kept.id)
+        row = again.stored(deferred.id)
         assert (row["status"], row["spent"]) == ("410", None)
         wire = again.online()
         await trio.sleep(31)
@@ -98,12 +98,12 @@ async def test_a_kept_start_is_not_kept_longer(
     """F18: never longer than `expires`, however little time has passed by the clock."""
     async with rig.lives():
         await trio.sleep(100)
-        kept = await rig.order(expires=20, wait=False)
+        deferred = await rig.order(expires=20, wait=False)
         await trio.sleep(15)
     clock(-14.9)
     again = Rig(rig.database)
     async with again.lives():
         await trio.sleep(20.2)
         await again.records.flushed()
-        assert again.stored(kept.id)["status"] == "410"
+        assert again.stored(deferred.id)["status"] == "410"
         assert again.online(X).sent == []

@@ -36,8 +36,8 @@ async def test_a_command_leaves_nothing_to_the_garbage_collector(
     found: list[Command | Exception] = []
 
     async def starts(number: int) -> None:
-        taken = order(key=f"order {number}" if key else None)
-        rig.orders.submit(taken, True, found.append)
+        ordered = order(key=f"order {number}" if key else None)
+        rig.orders.submit(ordered, True, found.append)
         await wait_all_tasks_blocked()
         rig.says()
         await wait_all_tasks_blocked()
@@ -46,7 +46,7 @@ async def test_a_command_leaves_nothing_to_the_garbage_collector(
     gc.collect()
     for number in range(1, COMMANDS + 1):
         await starts(number)
-    left = gc.collect()
+    unreachable = gc.collect()
     statuses = [one.status for one in found if isinstance(one, Command)]
     assert statuses == ["200"] * (COMMANDS + 1)
-    assert left < COMMANDS, "not one object for a command"
+    assert unreachable < COMMANDS, "not one object for a command"

@@ -72,14 +72,18 @@ def answers(
     return seen
 
 
-own = st.sampled_from([encode("000", X, c) for c in ("HT", "TN", "QR", "XX", "QD")])
+own_request = st.sampled_from([encode("000", X, c) for c in ("HT", "TN", "QR", "XX", "QD")])
 others = st.sampled_from([encode("000", Y, c) for c in ("HT", "TN")])
 alone = st.sampled_from(list(LONE))
 reads = st.lists(
     st.tuples(
         st.sampled_from([0.01, 1.0, 9.99, 10.0, 55.0]),
         st.one_of(
-            own, alone, others, st.lists(own | others | alone, max_size=4).map(b"".join), noise
+            own_request,
+            alone,
+            others,
+            st.lists(own_request | others | alone, max_size=4).map(b"".join),
+            noise,
         ).filter(bool),
     ),
     max_size=8,

@@ -119,15 +119,15 @@ class TestStopping:
         rig.online()
         first = ask(rig, nursery)
         await wait_all_tasks_blocked()
-        second, kept = ask(rig, nursery), ask(rig, nursery, expires=60)
+        second, deferred = ask(rig, nursery), ask(rig, nursery, expires=60)
         await trio.sleep(1)
         rig.orders.close()
         rig.dispatcher.close()
         late = ask(rig, nursery)
         await trio.sleep(1)
         assert [second.status, late.status, first.status] == ["503", "503", None]
-        assert kept.command is not None
-        assert kept.command.state == "waiting", "its caller is let go, and it goes on waiting"
+        assert deferred.command is not None
+        assert deferred.command.state == "waiting", "its caller is let go, and it goes on waiting"
         rig.says()
         with trio.fail_after(1):
             await rig.dispatcher.idle()

@@ -77,7 +77,7 @@ async def test_again_and_again_though_the_database_was_away(
     times: list[float] = []
 
     class Away(Trimming):
-        async def once(self, most: int | None = None) -> Trimmed:
+        async def once(self, max_rows: int | None = None) -> Trimmed:
             times.append(trio.current_time())
             if len(times) < 3:
                 raise StoreError("the database is locked")

@@ -57,13 +57,13 @@ def wave(desk: Counting) -> Iterator[list[tuple[Link, socket.socket]]]:
         far.close()
 
 
-@pytest.mark.parametrize(("in_flight", "most"), [(0, ROUND_LINKS), (1, ROUND_IN_FLIGHT)])
+@pytest.mark.parametrize(("in_flight", "max_links"), [(0, ROUND_LINKS), (1, ROUND_IN_FLIGHT)])
 async def test_everybody_has_a_turn_amid_a_wave(
     rig: Rig,
     desk: Counting,
     wave: list[tuple[Link, socket.socket]],
     in_flight: int,
-    most: int,
+    max_links: int,
 ) -> None:
     rig.dispatcher.in_flight = in_flight
     between = []
@@ -78,7 +78,7 @@ async def test_everybody_has_a_turn_amid_a_wave(
             between.append(desk.seen - before)
         nursery.cancel_scope.cancel()
     # In each of its ticks trio runs everybody once, in no order: two rounds may come between.
-    assert 0 < max(between) <= 2 * most
+    assert 0 < max(between) <= 2 * max_links
 
 
 async def test_an_idle_gateway_wakes_for_its_sweep_alone(

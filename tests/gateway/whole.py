@@ -109,7 +109,7 @@ class Machine:
         await self.stream.send_all(wire)
 
     async def hears(self, size: int) -> bytes:
-        """So many bytes, or less if the end comes first."""
+        """That many bytes, or fewer if the end comes first."""
         got = b""
         with trio.fail_after(60):
             while len(got) < size and (data := await self._some(size - len(got))):

@@ -1,6 +1,6 @@
 """Programs for quickly.World: one for each rule, and any number by chance.
 
-python -m tests.gateway.commands.programs NUMBER [SEED]: so many by chance, until one fails.
+python -m tests.gateway.commands.programs NUMBER [SEED]: NUMBER random ones, until one fails.
 """
 
 from __future__ import annotations
@@ -202,9 +202,9 @@ def shortened(program: list[str]) -> list[str]:
     return program
 
 
-def search(seed: int, most: int) -> list[str] | None:
-    """The first of so many programs that fails; None: none does."""
-    return next((one for one in islice(programs(seed), most) if failure(one) is not None), None)
+def search(seed: int, limit: int) -> list[str] | None:
+    """The first of `limit` programs that fails; None: none does."""
+    return next((one for one in islice(programs(seed), limit) if failure(one) is not None), None)
 
 
 if __name__ == "__main__":  # see above

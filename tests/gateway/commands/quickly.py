@@ -9,9 +9,9 @@ passes when the program says so. A program is a text. Its words:
     beat                      bytes come from the device
     deaf  hears               the device's TCP acknowledges nothing from now on; all again
     online  relayed  offline  the device registers again; behind a load balancer; it leaves
-    own:25                    its own ack_timeout, in seconds; own: takes it away
+    own:25                    its own ack_timeout, in seconds; own: removes it
     prune                     what happens once a minute
-    restart  restart:7        a kill, and a new run so many seconds later
+    restart  restart:7        a kill, and a new run 7 seconds later
     drain                     a stop in good order, and a new run
     1=200  1=200late  1=408?  how command 1 ended, as on record; ?: it is ambiguous
     1=sent  1=waiting         it has not ended
@@ -141,12 +141,12 @@ class World:
         self.disk = Memory()
         self.reference = Reference()
         self.commands: list[str] = []  # ids, in the order in which they were given
-        self.own: float | None = None
+        self.device_timeout: float | None = None
         self.links = Links()
 
     async def boot(self) -> None:
         self.directory = Directory("", "")
-        self.owns(self.own)
+        self.owns(self.device_timeout)
         running = Running(self.directory)
         settings = CommandSettings(ack_timeout=ACK_TIMEOUT, late_window=LATE_WINDOW)
         self.dispatcher = Dispatcher(self.links, self.directory, self.disk, running, settings)
@@ -157,7 +157,7 @@ class World:
         self.disk.commit()
 
     def owns(self, ack_timeout: float | None) -> None:
-        self.own = ack_timeout
+        self.device_timeout = ack_timeout
         self.reference.ack_timeout = ACK_TIMEOUT if ack_timeout is None else ack_timeout
         self.directory.put(Device(X, 16, ack_timeout=ack_timeout))
 

@@ -150,13 +150,13 @@ class TestOffline:
         rig.online()
         first = ask(rig, nursery)
         await wait_all_tasks_blocked()
-        second, kept = ask(rig, nursery), ask(rig, nursery, expires=60)
+        second, deferred = ask(rig, nursery), ask(rig, nursery, expires=60)
         await trio.sleep(1)
         rig.offline()
         await trio.sleep(15)
         assert (first.status, first.at) == ("408", 10.0)
         assert (second.status, second.at) == ("404", 10.0)
-        assert kept.command is None
+        assert deferred.command is None
         link = rig.online()
         await trio.sleep(1)
         assert len(link.sent) == 1

@@ -115,11 +115,11 @@ async def test_a_stop_cancels_the_waiting_starts_where_it_says_so(
     link = rig.online()
     first = ask(rig, nursery, long=1)
     await wait_all_tasks_blocked()
-    second, kept = ask(rig, nursery, long=2), ask(rig, nursery, long=3, expires=60)
+    second, deferred = ask(rig, nursery, long=2), ask(rig, nursery, long=3, expires=60)
     await wait_all_tasks_blocked()
     stop = ask(rig, nursery, "stop", cancel=True)
     await trio.sleep(1)
-    assert [second.status, kept.status, first.status] == ["410", "410", None]
+    assert [second.status, deferred.status, first.status] == ["410", "410", None]
     assert second.command is not None
     assert second.command.message.startswith("cancelled by the stop")
     rig.says("QD")

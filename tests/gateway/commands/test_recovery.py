@@ -93,7 +93,7 @@ async def test_what_was_kept_goes_on_waiting_in_its_order(
     rig: Rig, autojump_clock: MockClock
 ) -> None:
     async with rig.lives():
-        kept = [
+        deferred = [
             await rig.order(long=long, expires=100, wait=False, key=str(long))
             for long in (1, 2, 3)
         ]
@@ -103,33 +103,33 @@ async def test_what_was_kept_goes_on_waiting_in_its_order(
     async with again.lives() as nursery:
         await again.records.flushed()
         assert again.stored(short.id)["status"] == "410"
-        assert list(again.dispatcher.live) == [command.id for command in kept]
+        assert list(again.dispatcher.live) == [command.id for command in deferred]
         asked = ask(again, nursery, long=2, key="2", expires=100)
         await trio.sleep(1)
         link = again.online()
-        for _ in kept:
+        for _ in deferred:
             await trio.sleep(1)
             again.says()
         await trio.sleep(1)
         assert [sent[21:] for sent in link.sent] == [b"QD1", b"QD2", b"QD3"]
         assert asked.command is not None
-        assert asked.command.id == kept[1].id
+        assert asked.command.id == deferred[1].id
 
 
 async def test_what_was_kept_expires_when_it_would_have(
     rig: Rig, autojump_clock: MockClock
 ) -> None:
     async with rig.lives():
-        kept = await rig.order(expires=100, wait=False)
+        deferred = await rig.order(expires=100, wait=False)
     await trio.sleep(60)
     again = Rig(rig.database)
     async with again.lives():
         await trio.sleep(39)
-        assert kept.id in again.dispatcher.live
+        assert deferred.id in again.dispatcher.live
         await trio.sleep(2)
-        assert kept.id not in again.dispatcher.live
+        assert deferred.id not in again.dispatcher.live
         await again.records.flushed()
-        assert again.stored(kept.id)["status"] == "410"
+        assert again.stored(deferred.id)["status"] == "410"
 
 
 async def test_devices_that_were_online_go_offline_once(

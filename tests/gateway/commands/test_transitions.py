@@ -69,8 +69,8 @@ def test_what_no_record_is(row: dict[str, Any]) -> None:
 
 
 def test_final_places_are_left_by_nothing_and_all_others_end() -> None:
-    left = {t.before for t in TRANSITIONS if t.after is not t.before}
-    assert left == set(Place) - FINAL
+    changing = {t.before for t in TRANSITIONS if t.after is not t.before}
+    assert changing == set(Place) - FINAL
     for place in set(Place) - FINAL - {Place.UNKNOWN, Place.AMBIGUOUS, Place.RESOLVED}:
         assert all(reaches(place, final) for final in FINAL)
     assert not reaches(Place.UNKNOWN, Place.ANSWERED)

@@ -24,7 +24,7 @@ def queue() -> Waiting:
     return Waiting()
 
 
-def taken(queue: Waiting) -> list[Command]:
+def popped(queue: Waiting) -> list[Command]:
     return [queue.pop(0) for _ in range(len(queue))]
 
 
@@ -33,7 +33,7 @@ def test_stops_go_ahead_of_starts_each_in_their_order(queue: Waiting) -> None:
     for command in (a, b, c, d):
         queue.push(command)
     assert list(queue) == [b, d, a, c]
-    assert taken(queue) == [b, d, a, c]
+    assert popped(queue) == [b, d, a, c]
     assert queue == []
 
 
@@ -44,7 +44,7 @@ def test_one_that_did_not_go_out_is_the_next_again(queue: Waiting) -> None:
     assert queue.pop(0) is a
     queue.push(stop)
     queue.push_back(a)
-    assert taken(queue) == [stop, a, b]
+    assert popped(queue) == [stop, a, b]
 
 
 def test_what_does_not_wait_cannot_be_taken_out(queue: Waiting) -> None:
@@ -67,11 +67,11 @@ def test_whose_time_has_passed(queue: Waiting) -> None:
 
 
 def test_who_does_not_wait_for_a_device_to_come_back(queue: Waiting) -> None:
-    a, kept, stop = waiting(), waiting(expires=60), waiting("stop")
-    for command in (a, kept, stop):
+    a, deferred, stop = waiting(), waiting(expires=60), waiting("stop")
+    for command in (a, deferred, stop):
         queue.push(command)
     assert queue.undeferred() == [stop, a]
-    assert list(queue) == [kept]
+    assert list(queue) == [deferred]
 
 
 def test_all_starts_and_no_stop(queue: Waiting) -> None:

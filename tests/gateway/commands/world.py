@@ -91,24 +91,24 @@ class World:
     # What happens to it
 
     async def live(self, program: list[tuple[Any, ...]]) -> None:
-        rest = list(program)
+        remaining = list(program)
         while True:
             async with self.rig.lives() as nursery:
-                while rest and rest[0][0] != "crash":
-                    await self.step(nursery, *rest.pop(0))
+                while remaining and remaining[0][0] != "crash":
+                    await self.step(nursery, *remaining.pop(0))
                 if self.rig.writer.state != "ok" or self.rig.writer.away:
                     # What was answered meanwhile is not on disk yet, and cannot be.
                     self.rig.writer.away = ""
                     await flushed(self.rig.writer)
-                if not rest:
+                if not remaining:
                     await trio.sleep(1000)
                     await flushed(self.rig.writer)
                 self.check_errors()
                 self.killed = True
             self.check_numbers()
-            if not rest:
+            if not remaining:
                 break
-            _, down = rest.pop(0)
+            _, down = remaining.pop(0)
             self.forget_callers()
             await trio.sleep(down)
             self.killed = False
@@ -215,7 +215,7 @@ class World:
         self.check_answers()
 
     def remember_results(self, rows: dict[str, Any], now: float) -> None:
-        """Likewise, of results that were held and of commands that had yielded."""
+        """The same of results that were held and of commands that had yielded."""
         reference = self.reference
         for conn in reference.conns:
             conn.over = conn.forgotten = True
@@ -275,14 +275,14 @@ class World:
         for one in self.asked:
             if one.said is None:
                 continue
-            id, told, status = one.said
+            id, reported, status = one.said
             now = place_of(rows[id])
-            if told is Place.AMBIGUOUS:  # that it is may be on disk a moment later
-                told = Place.UNKNOWN
-            if told is Place.UNKNOWN and now is Place.SENT:
+            if reported is Place.AMBIGUOUS:  # that it is may be on disk a moment later
+                reported = Place.UNKNOWN
+            if reported is Place.UNKNOWN and now is Place.SENT:
                 continue  # recovery will end it as a 408
-            assert reaches(told, now)
-            assert told is not now or told is Place.SENT or status == rows[id]["status"]
+            assert reaches(reported, now)
+            assert reported is not now or reported is Place.SENT or status == rows[id]["status"]
 
     def check(self) -> None:
         self.reference.pass_time(trio.current_time())

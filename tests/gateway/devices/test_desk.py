@@ -200,12 +200,12 @@ async def test_a_flood_is_read_in_turns_and_to_its_end(store: Database) -> None:
             assert await device.hears(35 * many) == PHONE * many
 
 
-@pytest.mark.parametrize("rest", [b"", b" " * (READ_SIZE * 9), b"0230"])
+@pytest.mark.parametrize("following", [b"", b" " * (READ_SIZE * 9), b"0230"])
 async def test_who_shuts_down_its_sending_side_gets_its_answers(
-    store: Database, rest: bytes
+    store: Database, following: bytes
 ) -> None:
     async with serving(store) as (_, device, _):
-        await device.says(HT + rest)
+        await device.says(HT + following)
         await device.stream.send_eof()
         assert await device.hears(99) == WELCOME
 

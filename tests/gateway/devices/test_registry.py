@@ -29,7 +29,7 @@ def test_a_late_goodbye_is_not_the_devices() -> None:
     assert list(registry) == []
 
 
-def told(times: list[float], takeovers: int = 5, within: float = 60) -> list[float]:
+def bursts(times: list[float], takeovers: int = 5, within: float = 60) -> list[float]:
     flapping = Flapping(takeovers, within)
     return [at for at in times if flapping.taken_over(X, at)]
 
@@ -48,7 +48,7 @@ def told(times: list[float], takeovers: int = 5, within: float = 60) -> list[flo
 def test_repeated_takeovers_are_reported_once_a_burst(
     times: list[float], reported: list[float]
 ) -> None:
-    assert told(times) == reported
+    assert bursts(times) == reported
 
 
 def test_each_device_for_itself() -> None:

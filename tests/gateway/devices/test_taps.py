@@ -20,7 +20,7 @@ UNKNOWN = "and the device has not registered on this connection"
 TN = b"023000123456787654321TN"
 
 
-async def taken(reader: TapReader, count: int) -> list[TapLine]:
+async def next_lines(reader: TapReader, count: int) -> list[TapLine]:
     got: list[TapLine] = []
     with trio.fail_after(60):
         async with aclosing(reader.lines()) as lines:
@@ -36,9 +36,9 @@ async def test_a_slow_reader_is_told_how_much_it_missed(
     reader = TapReader()
     for number in range(10):
         reader.put({"n": number})
-    assert await taken(reader, 4) == [{"n": 0}, {"n": 1}, {"n": 2}, {"missed": 7}]
+    assert await next_lines(reader, 4) == [{"n": 0}, {"n": 1}, {"n": 2}, {"missed": 7}]
     reader.put({"n": 10})
-    assert await taken(reader, 1) == [{"n": 10}], "and it goes on"
+    assert await next_lines(reader, 1) == [{"n": 10}], "and it goes on"
 
 
 async def test_what_was_missed_is_told_before_what_follows(

@@ -24,12 +24,12 @@ def directory() -> Directory:
     return Directory("400-500-5620", QR)
 
 
-@pytest.mark.parametrize("own", [None, "123"])
-def test_who_may_register(directory: Directory, own: str | None) -> None:
-    directory.put(known(phone=own))
+@pytest.mark.parametrize("phone_text", [None, "123"])
+def test_who_may_register(directory: Directory, phone_text: str | None) -> None:
+    directory.put(known(phone=phone_text))
     assert directory.admits(X) is True
     assert directory.admits(NOBODY) is None
-    directory.put(known(phone=own, enabled=False))
+    directory.put(known(phone=phone_text, enabled=False))
     assert directory.admits(X) is False
     directory.remove(X)
     directory.remove(X)

@@ -33,7 +33,7 @@ async def known(whole: Whole) -> None:
     await whole.knowledge.load()
 
 
-async def told(whole: Whole) -> list[tuple[str, str | None]]:
+async def device_events(whole: Whole) -> list[tuple[str, str | None]]:
     await whole.records.flushed()
     return [(event.type, event.imei) for event in whole.published]
 
@@ -48,7 +48,7 @@ async def test_all_devices_are_loaded(whole: Whole, autojump_clock: MockClock) -
         ]  # fmt: skip
         assert whole.directory.text(X, "QR") == b"http://csgxjk.com/qrcode/dev/16"
         assert await whole.knowledge.refresh() == 0, "nothing has changed since"
-        assert await told(whole) == []
+        assert await device_events(whole) == []
 
 
 async def test_changes_of_others_are_put_in_force(whole: Whole, autojump_clock: MockClock) -> None:
@@ -63,7 +63,7 @@ async def test_changes_of_others_are_put_in_force(whole: Whole, autojump_clock: 
         assert whole.directory.text(X, "TN") == b"110"
         assert whole.directory.counts_times(NOBODY)
         assert whole.directory.admits(Y) is None
-        assert sorted(await told(whole)) == [
+        assert sorted(await device_events(whole)) == [
             ("device.added", NOBODY), ("device.changed", X), ("device.online", Y),
             ("device.removed", Y),
         ]  # fmt: skip
@@ -97,7 +97,7 @@ async def test_who_was_added_and_removed_meanwhile_never_was(
         with whole.database.write() as conn:
             devices.remove(conn, [NOBODY])
         await whole.knowledge.refresh()
-        assert await told(whole) == []
+        assert await device_events(whole) == []
 
 
 async def test_an_import_is_a_few_events(
@@ -111,7 +111,7 @@ async def test_an_import_is_a_few_events(
             devices.insert_all(conn, [Device(Imei(f"{n:015}"), n) for n in range(100, 200)])
         assert await whole.knowledge.refresh() == 100
         assert len(whole.directory) >= 100
-        events = await told(whole)
+        events = await device_events(whole)
         assert len(events) < 60
         assert events[-1] == ("device.changed", None)
         assert whole.published[-1].line()["count"] == 100

@@ -138,7 +138,7 @@ def no_commit(url: str) -> Iterator[psycopg.Connection]:
 
 
 def other_node(url: str, *rows: Row) -> None:
-    """Another node writes these, each in a commit of its own, and dies."""
+    """Another node writes these, one in each commit, and dies."""
     database, member = node_database(url, "b", "0.1.0")
     try:
         journal = NodeJournal(database, member, late_window=60)
@@ -146,12 +146,12 @@ def other_node(url: str, *rows: Row) -> None:
             assert journal.commit([row]).refused == {}
         journal.close()
         with database.write() as conn:
-            [own] = [one for one in nodes.all_nodes(conn) if one.id == "b"]
-            assert nodes.declare_dead(conn, own)
+            [node_b] = [one for one in nodes.all_nodes(conn) if one.id == "b"]
+            assert nodes.declare_dead(conn, node_b)
     finally:
         database.close()
 
 
 def order_row(id: str, *, fresh: bool = True, generation: int | None = None, **more: Any) -> Row:
-    told = [event("command.sent", imei=X).values]
-    return Row("order", (command_row(id, imei=X, **more).values, told, fresh, generation))
+    event_rows = [event("command.sent", imei=X).values]
+    return Row("order", (command_row(id, imei=X, **more).values, event_rows, fresh, generation))

@@ -71,19 +71,19 @@ async def test_nothing_was_sent_is_not_said_while_that_it_waits_is_being_written
     for name, seconds in (("SLOW_SECONDS", 0.2), ("LOOK_SECONDS", 0.05)):
         monkeypatch.setattr(writer, name, seconds)
     monkeypatch.setattr(storage, "RECORD_SECONDS_AWAY", 0.2)
-    told: list[Command | Exception] = []
+    reported: list[Command | Exception] = []
     async with node.lives():
         with no_commit(node.url):
-            node.orders.submit(Order(X, "start", 500, expires=60), True, told.append)
+            node.orders.submit(Order(X, "start", 500, expires=60), True, reported.append)
             await node.until(lambda: node.storage.writer.state != "ok")
             [command] = node.gateway.dispatcher.live.values()
             assert node.gateway.dispatcher.cancel(command, "on request")
             # Real time, for the database and its pause are real, and giving up shows nowhere else:
             # five times as long as a record that cannot be written was waited for.
             await trio.sleep(1)
-            assert not told, "it may wait on disk"
-        await node.until(lambda: told)
-    assert told == [command]
+            assert not reported, "it may wait on disk"
+        await node.until(lambda: reported)
+    assert reported == [command]
     assert command.status == "410"
     assert node.stored(command.id)["status"] == "410"
 
@@ -197,9 +197,9 @@ async def test_a_claim_made_again_is_not_later_for_a_clock_that_was_wrong(
         assert abs(since - time.time()) < 60
 
 
-@pytest.mark.parametrize("told", [False, True])
+@pytest.mark.parametrize("reported", [False, True])
 async def test_a_device_that_a_dead_node_has_had_meanwhile_is_claimed_again(
-    node: Node, told: bool
+    node: Node, reported: bool
 ) -> None:
     """It has been connected here all the time: found by scripts/jepsen. The other node had claimed
     it without an event, which a claim that is made again has none of."""
@@ -212,7 +212,7 @@ async def test_a_device_that_a_dead_node_has_had_meanwhile_is_claimed_again(
                 text("UPDATE presence SET online = false, incarnation = 999 WHERE imei = :imei"),
                 {"imei": X},
             )
-        if told:
+        if reported:
             node.cluster.on_event((0.0, "device.offline", X, None, "{}", 1))
         else:
             await node.submit().wait()
@@ -257,10 +257,10 @@ async def test_what_is_sent_was_accepted_though_its_commit_failed_as_its_turn_ca
         await node.until(lambda: found.done or node.received().endswith(b"QD500"))
         await node.storage.records.flushed()
     with node.database.read() as conn:
-        told = conn.execute(
+        reported = conn.execute(
             text("SELECT type FROM event WHERE command = :id ORDER BY n"), {"id": found.id}
         )
-        types = [type for (type,) in told]
+        types = [type for (type,) in reported]
     assert types in (["command.accepted", "command.sent"], ["command.ended"]), node.stored(
         found.id
     )

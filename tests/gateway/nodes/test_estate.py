@@ -78,8 +78,8 @@ def test_a_start_that_a_device_has_answered_is_not_corrected(
     a.commit(order("1", sequence=7))
     bury(b, "a")
     ended = order("1", state="ended", status="200", late=True, fresh=False, sequence=7)
-    values, [told], *rest = ended.values
-    late = Row("order", (values, [(told[0], "command.late", *told[2:])], *rest))
+    values, [event_values], *rest = ended.values
+    late = Row("order", (values, [(event_values[0], "command.late", *event_values[2:])], *rest))
     assert b.commit(late).foreign == {}
     with a.database.write() as conn:
         assert estate.correct(conn, time(), {"1": 7}) == 0

@@ -122,11 +122,11 @@ async def test_changes_of_devices_that_are_not_in_memory_are_told(node: Node) ->
             devices.remove(conn, [OFF])
         assert await knowledge(node).refresh() == 3
         await node.storage.records.flushed()
-        told = {one.type: one for one in await all_events(node)}
-        assert sorted((one.type, one.imei) for one in told.values()) == [
+        by_type = {one.type: one for one in await all_events(node)}
+        assert sorted((one.type, one.imei) for one in by_type.values()) == [
             ("device.added", NOBODY), ("device.changed", Y), ("device.removed", OFF),
         ]  # fmt: skip
-        detail = json.loads(told["device.changed"].detail)
+        detail = json.loads(by_type["device.changed"].detail)
         assert detail["name"] == "yard"
         assert "changes" not in detail
         assert all(map(node.missing, (Y, OFF, NOBODY)))

@@ -121,8 +121,8 @@ async def test_all_that_match_are_moved_and_what_was_removed_is_told(
         found = await ask(whole, "devices", site="north", enabled=False)
         assert len(found["items"]) == 19
         page = await ask(whole, "bulk", bulk=begun["bulk"], limit=15)
-        rest = await ask(whole, "bulk", bulk=begun["bulk"], after=page["next"])
-        assert [one["imei"] for one in [*page["items"], *rest["items"]]] == MANY[1::2]
+        next_page = await ask(whole, "bulk", bulk=begun["bulk"], after=page["next"])
+        assert [one["imei"] for one in [*page["items"], *next_page["items"]]] == MANY[1::2]
 
 
 async def test_a_cancelled_job_asks_no_more(whole: Whole, autojump_clock: MockClock) -> None:

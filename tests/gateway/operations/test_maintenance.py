@@ -44,7 +44,7 @@ async def start(whole: Whole, imei: Imei = X, type: str = "start", **more: Any) 
     return reply["status"], reply.get("why")
 
 
-async def told(whole: Whole) -> list[tuple[str, str | None, dict[str, Any]]]:
+async def maintenance_events(whole: Whole) -> list[tuple[str, str | None, dict[str, Any]]]:
     await whole.gateway.records.flushed()
     return [
         (event.type, event.imei, json.loads(event.detail))
@@ -72,7 +72,7 @@ async def test_a_customer_is_refused_and_staff_is_not(
             assert ended["message"] == f"{X} {words}"
         # The key stayed free.
         assert await start(whole, key="order-1") == ("000", None)
-        assert await told(whole) == [
+        assert await maintenance_events(whole) == [
             ("maintenance.began", X, {"id": 16, "name": "Bay 4", "site": "north",
              "reason": "new cushions", "until": None, "source": "web:anna"}),
             ("maintenance.ended", X, {"id": 16, "name": "Bay 4", "site": "north",
@@ -126,7 +126,9 @@ async def test_it_ends_by_itself_and_outlives_a_restart(
         assert await start(again) == ("000", None)
         assert (await ask(again, "maintenance"))["items"] == []
         await trio.sleep(61)  # which is later than the next look
-        assert [(type, imei, one["source"]) for type, imei, one in await told(again)] == [
+        assert [
+            (type, imei, one["source"]) for type, imei, one in await maintenance_events(again)
+        ] == [
             ("maintenance.ended", X, "its time is over"),
             ("maintenance.ended", Y, "its time is over"),
         ]

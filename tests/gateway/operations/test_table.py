@@ -173,10 +173,10 @@ async def test_devices_and_history_are_pages(whole: Whole, autojump_clock: MockC
         first = await ask(whole, "devices", limit=2)
         items: Any = first["items"]
         assert [item["imei"] for item in items] == [OFF, X]
-        rest = await ask(whole, "devices", limit=2, after=first["next"])
-        items = rest["items"]
+        second = await ask(whole, "devices", limit=2, after=first["next"])
+        items = second["items"]
         assert [(item["imei"], item["online"]) for item in items] == [(Y, True)]
-        assert rest["next"] is None
+        assert second["next"] is None
         assert [
             item["imei"] for online in (True, False)
             for item in (await ask(whole, "devices", online=online))["items"]  # type: ignore[attr-defined]
@@ -195,13 +195,13 @@ async def test_devices_and_history_are_pages(whole: Whole, autojump_clock: MockC
 
 async def test_cancelling(whole: Whole, autojump_clock: MockClock) -> None:
     async with whole.lives():
-        kept = await ask(whole, "start", imei=X, long=5, expires=60, wait=False)
-        assert kept["status"] == "000"
-        reply = await ask(whole, "cancel", command=kept["command"])
+        deferred = await ask(whole, "start", imei=X, long=5, expires=60, wait=False)
+        assert deferred["status"] == "000"
+        reply = await ask(whole, "cancel", command=deferred["command"])
         assert reply["status"] == "200"
-        assert (await refused(whole, "cancel", command=kept["command"]))[0] == "409"
+        assert (await refused(whole, "cancel", command=deferred["command"]))[0] == "409"
         assert (await refused(whole, "cancel", command="nobody"))[0] == "400"
-        record = await ask(whole, "command", command=kept["command"])
+        record = await ask(whole, "command", command=deferred["command"])
         assert record["status"] == "410"
 
 
@@ -210,15 +210,15 @@ async def test_cancelling_is_not_said_to_be_done_before_it_is_on_disk(
 ) -> None:
     """A gateway that was killed then would send it, and its caller would have been paid back."""
     async with whole.lives():
-        kept = await ask(whole, "start", imei=X, long=5, expires=60, wait=False)
+        deferred = await ask(whole, "start", imei=X, long=5, expires=60, wait=False)
         whole.writer.away = "locked"
         with pytest.raises(StoreError, match="not on disk yet") as caught:
-            await ask(whole, "cancel", command=kept["command"])
+            await ask(whole, "cancel", command=deferred["command"])
         assert caught.value.outcome == "unknown"
-        assert whole.stored(str(kept["command"]))["state"] == "waiting"
+        assert whole.stored(str(deferred["command"]))["state"] == "waiting"
         whole.writer.away = ""
         await flushed(whole.writer)
-        assert whole.stored(str(kept["command"]))["status"] == "410"
+        assert whole.stored(str(deferred["command"]))["status"] == "410"
 
 
 async def test_watching(whole: Whole, autojump_clock: MockClock) -> None:

@@ -15,12 +15,12 @@ def item(at: float, type: str, reason: str | None = None) -> tuple[float, str, s
     return at, f"device.{type}", json.dumps({} if reason is None else {"reason": reason})
 
 
-def told(*items: tuple[float, str, str], days: int = 2) -> Any:
+def diagnosed(*items: tuple[float, str, str], days: int = 2) -> Any:
     return Connections(items, 0.0, days * DAY_SECONDS, days).reply()
 
 
 def test_reconnects_are_counted_by_day_and_ours_are_not() -> None:
-    found = told(
+    found = diagnosed(
         item(1 * HOUR, "online"),  # before that nobody knows
         item(2 * HOUR, "offline", SILENT_REASON), item(3 * HOUR, "online"),
         item(4 * HOUR, "offline", "the gateway stops"), item(5 * HOUR, "online"),
@@ -46,7 +46,7 @@ def test_reconnects_are_counted_by_day_and_ours_are_not() -> None:
 
 
 def test_nothing_happened() -> None:
-    found = told(days=30)
+    found = diagnosed(days=30)
     assert (found["reconnects"], found["away_seconds"], len(found["by_day"])) == (0, 0, 30)
     assert answers([]) == {
         "commands": 0, "unanswered": 0, "failed": 0, "median": None, "nine_in_ten": None,

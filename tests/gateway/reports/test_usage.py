@@ -107,14 +107,14 @@ class Crash(Exception):
 
 
 def crashing(records: InlineRecords, after: int) -> Callable[..., Any]:
-    """`change` that fails behind so many calls, its transaction taken back."""
-    left, change = [after], records.change
+    """A `change` that fails after `after` calls, and whose transaction is rolled back."""
+    calls_left, change = [after], records.change
 
     async def some(function: Callable[..., Any], *args: Any) -> Any:
         def crashes(conn: Reading, *args: Any) -> Any:
             found = function(conn, *args)
-            left[0] -= 1
-            if left[0] < 0:
+            calls_left[0] -= 1
+            if calls_left[0] < 0:
                 raise Crash
             return found
 
@@ -187,14 +187,14 @@ async def test_who_was_online_all_day_is_counted_without_an_event_of_it(world: W
 
 async def test_what_was_counted_outlives_its_commands(world: World) -> None:
     old = world.start(at("2026-11-20 09:00"))
-    kept = world.start(at("2026-11-20 10:00"), status="408")
+    remaining = world.start(at("2026-11-20 10:00"), status="408")
     await world.turn()
     with world.database.write() as conn:
         conn.execute(delete(command).where(command.c.id == old))
-    # A late answer to the one that is left.
+    # A late answer to the one that remains.
     when = at("2026-11-20 10:00")
-    row = command_row(kept, accepted_at=when, ended_at=when, status="200", late_at=when + 40)
-    world.journal.commit([row, world.event("late", world.now, A, kept)])
+    row = command_row(remaining, accepted_at=when, ended_at=when, status="200", late_at=when + 40)
+    world.journal.commit([row, world.event("late", world.now, A, remaining)])
     await world.turn()
     assert world.report()["2026-11-20"].starts == 2
 
