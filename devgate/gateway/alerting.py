@@ -262,9 +262,9 @@ def _read_stored(conn: Any, default: str) -> tuple[dict[str, Rule], dict[str, Re
     for name, rule in rules.items():
         if not rule.zone:
             rule = replace(rule, zone=site_zones.get(rule.site, default))
-        if rule.sites is not None:  # of its owner, as far as these are his by now
-            his = allowed.get(rule.owner, frozenset())
-            rule = replace(rule, sites=rule.sites if his is None else rule.sites & his)
+        if rule.sites is not None:  # only those that its owner may still see
+            owned = allowed.get(rule.owner, frozenset())
+            rule = replace(rule, sites=rule.sites if owned is None else rule.sites & owned)
         rules[name] = rule
     return rules, {row["name"]: Receiver.of(row) for row in stored.receivers(conn)}
 

@@ -62,7 +62,7 @@ def fresh(sqlite_url: str) -> Iterator[Database]:
 
 
 def keep(database: Database, receiver: Receiver, *rules: Rule) -> None:
-    """As the operations keep them, but for the encryption."""
+    """As the operations store them, but not encrypted."""
     with database.write() as conn:
         row = {"name": "ops", "url": receiver.url(), "secret": SECRET, "shown": "", "added_at": 0}
         stored.add_receiver(conn, row)
@@ -105,7 +105,7 @@ async def until_reported(database: Database) -> None:
 
 
 async def test_a_receiver_that_cannot_be_posted_to_ends_nobody(fresh: Database, now: Now) -> None:
-    """Earlier versions took such a URL, so that it may be on disk."""
+    """Earlier versions accepted such a URL, so it may be on disk."""
     with receiving() as receiver:
         keep(fresh, receiver, Rule("store", "store", ("bad", "ops"), minutes=0))
         with fresh.write() as conn:

@@ -60,7 +60,7 @@ async def test_no_window_is_longer_because_the_clock_went_back(
 async def test_what_is_kept_goes_out_in_the_order_of_the_orders(
     rig: Rig, autojump_clock: MockClock, clock: Callable[[float], None]
 ) -> None:
-    """F13: kept starts are in order by their ids."""
+    """F13: deferred starts are in the order of their ids."""
     async with rig.lives():
         await rig.order(long=1, expires=7200, wait=False)
         clock(-60)

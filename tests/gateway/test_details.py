@@ -40,7 +40,7 @@ def test_half_a_surrogate_pair_becomes_what_a_database_takes() -> None:
 
 
 def test_what_json_lacks_is_refused() -> None:
-    """In the table it would spoil every reply that has this event."""
+    """In the table it would break every reply that has this event."""
     with pytest.raises(ValueError, match="JSON"):
         encoded({"seconds": math.inf})
 
@@ -124,7 +124,7 @@ async def test_an_event_has_the_name_that_the_device_had_then(rig: Rig) -> None:
 
 
 async def test_what_its_events_have_in_common_is_encoded_once(rig: Rig) -> None:
-    """Not for each event of a command, and again only when the device is called otherwise."""
+    """Not for each event of a command, and again only when the device has another name."""
     command = Command("c1", Order(X, "start", 5), 1.0)
     front = rig.records._front(command)
     assert rig.records._front(command) is front

@@ -23,7 +23,7 @@ from tests.protocol.samples import noise
 
 
 class Noting(Link):
-    """A link whose socket takes all, and notes it."""
+    """A link that notes what is sent."""
 
     __slots__ = ("sent",)
 

@@ -97,7 +97,7 @@ def test_f4_a_clock_that_went_back_deletes_nothing_and_is_not_written(times: Tim
 def test_f4_a_step_ahead_under_the_running_process_is_not_written(
     times: Times, ahead: float
 ) -> None:
-    """F4: no event is before the one ahead of it, so that one would keep all later ones there."""
+    """F4: times of events never decrease, so all later events would have the time of that one."""
     clock = times.clock(NOW)
     times.run(clock, HOUR_SECONDS)
     times.wall += ahead

@@ -54,7 +54,7 @@ class Lifetimes:
         self._make_task = make_task
         self._connected = -math.inf  # when the last connection began
         self._to_begin = 0  # tasks of task_for() that have not begun yet
-        self._changed = trio.lowlevel.ParkingLot()  # who waits until tasks have begun and ended
+        self._changed: trio.Event | None = None  # for settled(): a task has begun or ended
 
     @property
     def changing(self) -> bool:
@@ -64,7 +64,9 @@ class Lifetimes:
     async def settled(self) -> None:
         """Wait until no task of a connection is about to begin or to end."""
         while self.changing:
-            await self._changed.park()
+            self._changed = trio.Event()
+            await self._changed.wait()
+        self._changed = None
 
     def task_for(self, link: Link) -> Coroutine[Any, Any, None]:
         """The task that owns a connection from its first byte to its end, for a nursery."""
@@ -75,8 +77,8 @@ class Lifetimes:
     def began(self, connection: Connection) -> None:
         """A connection's task begins: poll its link. It ends if the kernel cannot watch more."""
         self._to_begin -= 1
-        if self._changed:
-            self._changed.unpark_all()
+        if self._changed is not None:
+            self._changed.set()
         connection.tap = self._taps.get(None)
         self._connections[connection.link] = connection
         self._unregistered.began(connection)
@@ -136,8 +138,8 @@ class Lifetimes:
         self._poller.close(link, abort=why == TAKEN_OVER)
         if link.crowd is not None:
             self._crowds.leave(link.crowd, registered=bool(connection.request_start))
-        if self._changed:
-            self._changed.unpark_all()
+        if self._changed is not None:
+            self._changed.set()
 
     def make_room(self, count: int) -> int:
         """For the acceptor: end at most `count` connections that have not registered. Returns how

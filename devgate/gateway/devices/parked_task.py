@@ -65,8 +65,8 @@ class Parked(Coroutine[object, Any, None]):
 
     __slots__ = ("_task",)
 
-    # Trio, and whoever prints its tasks, recognise a coroutine by these: its frame, and what it
-    # awaits.
+    # Trio, and programs that print its tasks, recognise a coroutine by these: its frame, and what
+    # it awaits.
     cr_frame: ClassVar[FrameType | None] = _WHERE.gi_frame
     cr_await: ClassVar[None] = None
 

@@ -34,7 +34,7 @@ log = logging.getLogger("devgate.alerts")
 
 
 async def alert_receivers(gateway: Gateway, args: Args, source: str) -> Reply:
-    """All receivers that this one may see, and how their deliveries go."""
+    """All receivers that the caller may see, and how their deliveries go."""
     found = await alerts.receivers(gateway, Keeper.of(source))
     return {"status": "200", "items": [_item(gateway, one) for one in found], "next": None}
 
@@ -117,10 +117,10 @@ async def alert_receiver_remove(gateway: Gateway, args: Args, source: str) -> Re
             receiver = await _found(gateway, args, keeper)
             rules = map(Rule.of, await gateway.records.read(stored.rules))
             if using := [one for one in rules if receiver.name in one.receivers]:
-                his = ", ".join(one.name for one in using if keeper.sees(one.sites))
+                seen = ", ".join(one.name for one in using if keeper.sees(one.sites))
                 raise CallerError(
                     "409",
-                    f"the rules {his or 'of others'} tell {receiver.name}: change them first",
+                    f"the rules {seen or 'of others'} tell {receiver.name}: change them first",
                 )
             await gateway.records.change(stored.remove_receiver, receiver.name)
             await gateway.alerts.reload()

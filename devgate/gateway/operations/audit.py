@@ -1,4 +1,4 @@
-"""Operations on the audit: who changed what, and who came in."""
+"""Operations on the audit: who changed what, and who logged in."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from devgate.store import audit as stored
 from devgate.store.audit import Wanted
 
 FILTERS = ("source", "events", "since", "until")
-PAGE = 1000  # events of an export that are read at once
+PAGE_EVENTS = 1000  # of an export, that one read returns
 MAX_IMEIS = 20  # devices that an event of an operation names; it counts them all
-ALL = 2**62  # above every number of an event
-# Operations that change nothing, whose events are their own, or which make a command.
+ABOVE_ALL_EVENTS = 2**62  # higher than the number of any event
+# Operations that change nothing, write an event themselves, or make a command.
 WITH_OWN_EVENT = frozenset({
     "start", "stop", "test_start", "cancel", "resolve", "add", "edit", "remove", "approve",
     "import", "upload",
@@ -28,8 +28,8 @@ WITH_OWN_EVENT = frozenset({
     "session_end", "webhook_add", "webhook_edit", "webhook_remove", "audit", "audit_export",
     "settings", "doctor",
 })  # fmt: skip
-# Fields of requests that an event may show as they were given: none of these is a secret.
-SAID = frozenset({
+# Fields of requests whose values an event may show: none of these is a secret.
+SHOWN_FIELDS = frozenset({
     "name", "imei", "node", "enabled", "draining", "dismissed", "after", "site", "bulk", "id",
     "until", "reason",
 })  # fmt: skip
@@ -40,7 +40,7 @@ async def audit(gateway: Gateway, args: Args, source: str) -> Reply:
     wanted, limit = _wanted(args), arguments.limit(args)
     after = arguments.number(args, "after")
     await gateway.records.flushed()
-    before = ALL if after is None else after
+    before = ABOVE_ALL_EVENTS if after is None else after
     rows, following = await gateway.records.read(stored.page, wanted, before, limit)
     items = [Event.of(row).line() for row in rows]
     return {"status": "200", "items": items, "next": following}
@@ -50,7 +50,9 @@ async def export(gateway: Gateway, args: Args, source: str) -> Stream:
     """All changes and logins that fit, one a line, the newest first."""
     wanted = _wanted(args)
     await gateway.records.flushed()
-    first = await gateway.records.read(stored.page, wanted, ALL, PAGE)  # an error is a reply
+    first = await gateway.records.read(
+        stored.page, wanted, ABOVE_ALL_EVENTS, PAGE_EVENTS
+    )  # an error is a reply
     return Stream({"status": "200", "message": "all changes"}, _all(gateway, wanted, first))
 
 
@@ -63,7 +65,7 @@ async def _all(
             yield Event.of(row).line()
         if following is None:
             return
-        page = await gateway.records.read(stored.page, wanted, following, PAGE)
+        page = await gateway.records.read(stored.page, wanted, following, PAGE_EVENTS)
 
 
 def _wanted(args: Args) -> Wanted:
@@ -84,7 +86,7 @@ def tell(gateway: Gateway, name: str, args: Args, who: Source) -> None:
     for field, value in args.items():
         if field == "type" or value is None:
             continue
-        plain = field in SAID and isinstance(value, str | int | float)
+        plain = field in SHOWN_FIELDS and isinstance(value, str | int | float)
         given[field] = (value if not isinstance(value, str) else value[:200]) if plain else "given"
         if field == "imeis" and isinstance(value, list):
             given |= {"imeis": ", ".join(map(str, value[:MAX_IMEIS])), "count": len(value)}

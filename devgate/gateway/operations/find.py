@@ -1,4 +1,4 @@
-"""One box: whatever people have in their hands, an order, an IMEI, a sticker's number, a name."""
+"""The operation that searches for orders, devices and sites by any of their names or numbers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STICKER_NUMBER = re.compile(r"(?:No\.|编号)?\s*([0-9]+)", re.IGNORECASE)
 
 
 class SearchResult(NamedTuple):
-    """What the words stand for."""
+    """What was found for the words of a search."""
 
     exact: Sequence[Device]  # those whose IMEI, number, serial number or ICCID they are
     near: Sequence[Device]  # those that have them in IMEI, name or site
@@ -37,7 +37,7 @@ class SearchResult(NamedTuple):
 
 
 async def find(gateway: Gateway, args: Args, source: str) -> Reply:
-    """What these words stand for: orders, devices, a site; of each the first few."""
+    """Find orders, devices and a site by these words: a few of each."""
     words = (arguments.text(args, "q", MAX_WORDS) or "").strip()
     if not words:
         raise CallerError("400", "q: an order, an IMEI, a number, a name or a site expected")

@@ -31,7 +31,7 @@ MAX_HOURS = 30 * 24  # that are remembered
 YOUNG_HOURS = 4  # after which an hour is counted for the last time
 RECOUNT_SECONDS = 300.0  # between two counts of young hours
 SLICE_SECONDS = 0.1  # of one read; one hour of a huge fleet may take longer
-PAUSE_FACTOR = 4  # times as long as a slice took, before the next: a fifth of a core
+PAUSE_FACTOR = 4  # a pause is four times as long as the read before: a fifth of a core
 
 
 @dataclass(slots=True)
