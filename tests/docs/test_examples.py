@@ -54,7 +54,10 @@ class Shop:
 
 @pytest.fixture(scope="module")
 def shop() -> Iterator[Shop]:
-    settings: Settings = {"http": {"listen": "127.0.0.1:0"}, "command": {"ack_timeout": 1}}
+    settings: Settings = {
+        "http": {"listen": "127.0.0.1:0"},
+        "command": {"ack_timeout": WAIT_SECONDS},
+    }
     with knowing(settings) as gateway:
         token = gateway.ask({"type": "token_add", "name": "shop"})["token"]
         yield Shop(gateway, token)
@@ -84,6 +87,7 @@ def test_an_example_tells_the_outcomes_apart(shop: Shop, folder: Path, name: str
     runs = program(name, folder)
     order = f"order-{name}-"
     yes, no, silent, away = (f"860000000000{next(NUMBERS) % 40:03}" for _ in range(4))
+    shop.gateway.ask({"type": "edit", "imei": silent, "ack_timeout": 0.5})
     with (
         Robot(shop.gateway, yes) as device, Robot(shop.gateway, no, "201"),
         Robot(shop.gateway, silent, None), ThreadPoolExecutor(5) as pool,

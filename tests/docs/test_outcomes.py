@@ -18,7 +18,7 @@ from tests.e2e.harness import Gateway, environment
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Gateway]:
-    with knowing({"command": {"ack_timeout": 2}}) as running:
+    with knowing({"command": {"ack_timeout": WAIT_SECONDS}}) as running:
         yield running
 
 
@@ -78,6 +78,8 @@ def test_the_snippets_tell_all_six_outcomes_apart(
     if answer is None:
         both()
         return
+    if name == "unknown":
+        served.ask({"type": "edit", "imei": imei, "ack_timeout": 0.5})
     with Robot(served, imei, answer or None) as device:
         if name == "conflict":
             say([php()], php_code)

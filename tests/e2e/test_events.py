@@ -23,7 +23,7 @@ STORY = [
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Gateway]:
-    with knowing({"command": {"ack_timeout": 1}}) as running:
+    with knowing({"command": {"ack_timeout": WAIT_SECONDS}}) as running:
         yield running
 
 

@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.e2e.caller import Caller, Robot, knowing, obey, settle
-from tests.e2e.device import frame
+from tests.e2e.device import WAIT_SECONDS, frame
 from tests.e2e.harness import Gateway, Json
 from tests.faults.preload import Faults
 
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Gateway]:
-    with knowing({"command": {"ack_timeout": 1}}) as running:
+    with knowing({"command": {"ack_timeout": WAIT_SECONDS}}) as running:
         yield running
 
 

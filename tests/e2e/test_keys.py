@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.e2e.caller import Caller, Robot, knowing, obey
-from tests.e2e.device import frame
+from tests.e2e.device import WAIT_SECONDS, frame
 from tests.e2e.harness import Gateway
 
-COMMAND = {"max_waiting": 1, "ack_timeout": 2}
+COMMAND = {"max_waiting": 1, "ack_timeout": WAIT_SECONDS}
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.caller import Caller, Robot, knowing
-from tests.e2e.device import frame
+from tests.e2e.device import WAIT_SECONDS, frame
 from tests.e2e.harness import Gateway, Json, Settings
 
-COMMAND = {"max_waiting": 1, "ack_timeout": 2}
+COMMAND = {"max_waiting": 1, "ack_timeout": WAIT_SECONDS}
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +44,10 @@ def test_what_was_sent_has_the_outcome_of_the_answer(
     served: Gateway, imei: str, answer: str | None, status: str, outcome: str
 ) -> None:
     """D1: in the reply and in the record alike, also when it is asked for again."""
+    more = {} if answer else {"timeout": 0.2}
     with Robot(served, imei, answer):
         for _ in range(2):
-            reply = served.ask(order(imei))
+            reply = served.ask(order(imei, **more))
             assert (reply["status"], reply["outcome"]) == (status, outcome)
             assert record_of(served, reply)["outcome"] == outcome
     [record] = served.ask({"type": "history", "key": f"order-{imei}"})["items"]
@@ -68,7 +69,7 @@ def test_what_has_not_ended_is_pending(served: Gateway, imei: str) -> None:
 def test_a_late_result_changes_the_outcome(served: Gateway, imei: str) -> None:
     """D1: unknown, and done once the device has said so."""
     with served.register(imei) as device:
-        reply = served.ask(order(imei))
+        reply = served.ask(order(imei, timeout=0.2))
         assert (reply["status"], reply["outcome"]) == ("408", "unknown")
         device.expect(frame("000", imei, "QD", "500"))
         device.send(frame("200", imei, "QD"))
@@ -173,5 +174,5 @@ def test_over_http_a_problem_has_it_too(served: Gateway, imei: str) -> None:
         status, found = start(key=f"{key}-3")
         assert (status, found["outcome"]) == (200, "done")
     with Robot(served, imei, None):
-        status, found = start(key=f"{key}-2")
+        status, found = start(key=f"{key}-2", timeout=0.2)
         assert (status, found["code"], found["outcome"]) == (504, "408", "unknown")

@@ -9,12 +9,14 @@ from datetime import datetime
 import pytest
 
 from tests.e2e.caller import Robot, knowing
+from tests.e2e.device import WAIT_SECONDS
 from tests.e2e.harness import Gateway, Json
+from tests.faults.preload import Faults
 
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Gateway]:
-    with knowing({"command": {"ack_timeout": 2}}) as running:
+    with knowing({"command": {"ack_timeout": WAIT_SECONDS}}) as running:
         yield running
 
 
@@ -45,8 +47,9 @@ def test_a_confirmed_start_runs_and_a_confirmed_stop_ends_it(served: Gateway, im
 def test_what_is_not_confirmed_does_not_run(
     served: Gateway, imei: str, status: str | None
 ) -> None:
+    more = {} if status else {"timeout": 0.2}
     with Robot(served, imei, status):
-        start(served, imei)
+        start(served, imei, 600, **more)
     assert served.status(imei)["running_until"] is None
 
 
@@ -68,11 +71,12 @@ def test_a_device_that_counts_times_has_no_end(served: Gateway, imei: str) -> No
     assert served.status(imei)["running_until"] is None
 
 
-def test_a_start_that_is_over_runs_no_longer(served: Gateway, imei: str) -> None:
-    with Robot(served, imei):
-        start(served, imei, 1)
+def test_a_start_that_is_over_runs_no_longer(faults: Faults, imei: str) -> None:
+    with knowing({}, environment=faults.environment()) as served, Robot(served, imei):
+        start(served, imei, 60)
         assert served.status(imei)["running_until"]
-        served.until(imei, "running_until", None)
+        faults.elapse(60)
+        assert served.status(imei)["running_until"] is None
 
 
 def test_who_runs_is_listed(served: Gateway, imei: str, other: str) -> None:

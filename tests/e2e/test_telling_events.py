@@ -8,13 +8,13 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.caller import Caller, Robot, knowing
-from tests.e2e.device import frame
+from tests.e2e.device import WAIT_SECONDS, frame
 from tests.e2e.harness import Gateway, Json
 
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Gateway]:
-    with knowing({"command": {"ack_timeout": 2}}) as running:
+    with knowing({"command": {"ack_timeout": WAIT_SECONDS}}) as running:
         yield running
 
 
@@ -41,7 +41,8 @@ def test_events_of_a_command_name_the_order_and_the_device(served: Gateway, imei
     edit(served, imei, name="按摩椅 4", site="north")
     after, key = last(served), f"order-{imei}"
     with served.register(imei) as device:
-        reply = served.ask({"type": "start", "imei": imei, "long": 500, "key": key})
+        start = {"type": "start", "imei": imei, "long": 500, "key": key, "timeout": 0.2}
+        reply = served.ask(start)
         assert reply["outcome"] == "unknown"
         edit(served, imei, name="renamed")
         device.expect(frame("000", imei, "QD", "500"))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.caller import Caller, Robot, knowing, obey, settle
-from tests.e2e.device import frame
+from tests.e2e.device import WAIT_SECONDS, frame
 from tests.e2e.harness import Gateway, Json
 
 IMEIS = iter(f"860000000000{n:03}" for n in range(10))
@@ -20,7 +20,7 @@ IMEIS = iter(f"860000000000{n:03}" for n in range(10))
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Gateway]:
-    with knowing({"command": {"ack_timeout": 1}}) as running:
+    with knowing({"command": {"ack_timeout": WAIT_SECONDS}}) as running:
         yield running
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from tests.e2e.device import WAIT_SECONDS
 from tests.http.api.documented import must_be_documented
 from tests.http.harness import Site, site
 
@@ -17,7 +18,9 @@ KNOWN = 60
 @pytest.fixture(scope="module")
 def served() -> Iterator[Site]:
     rows = [{"imei": f"860000000000{n:03}", "name": f"Bay {n}"} for n in range(KNOWN)]
-    with site({"command": {"ack_timeout": 2, "max_waiting": 2}}, devices=rows) as running:
+    with site(
+        {"command": {"ack_timeout": WAIT_SECONDS, "max_waiting": 2}}, devices=rows
+    ) as running:
         yield running
 
 

@@ -114,7 +114,7 @@ def test_what_becomes_of_commands_is_counted(
         caller.send(**start)
         obey(device, imei, "QD500")
         assert caller.line()["status"] == "200"
-        caller.send(imei=imei, type="stop")
+        caller.send(imei=imei, type="stop", timeout=0.2)
         device.expect(frame("000", imei, "ST"))
         assert caller.line()["status"] == "408"
         device.send(frame("200", imei, "ST"))

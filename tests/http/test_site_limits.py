@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.caller import Robot
+from tests.e2e.device import WAIT_SECONDS
 from tests.e2e.harness import request_bytes
 from tests.http.harness import Site, problem, site
 
@@ -21,7 +22,7 @@ DEVICES = [
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Site]:
-    with site({"command": {"ack_timeout": 0.5}}, devices=DEVICES) as running:
+    with site({"command": {"ack_timeout": WAIT_SECONDS}}, devices=DEVICES) as running:
         for name, sites in (("mine", ["North"]), ("both", ["North", "South"])):
             given = {"type": "token_add", "name": name, "role": "admin", "sites": sites}
             running.tokens[name] = running.ask(given)["token"]

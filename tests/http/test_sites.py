@@ -74,7 +74,7 @@ def franchised(store: Mapping[str, object]) -> Iterator[Franchise]:
     """With these settings of its database."""
     settings: dict[str, Mapping[str, object]] = {
         "control": {"listen": "127.0.0.1:0"},
-        "command": {"ack_timeout": 0.5},
+        "command": {"ack_timeout": WAIT_SECONDS},
         "store": store,
     }
     with site(settings, devices=DEVICES) as served, ExitStack() as robots:
@@ -89,6 +89,7 @@ def franchised(store: Mapping[str, object]) -> Iterator[Franchise]:
         south = robots.enter_context(Robot(served, SOUTH, None))
         north = robots.enter_context(Robot(served, NORTH))
         start = {"type": "start", "imei": SOUTH, "long": 9, "key": "order-south"}
+        assert ask({"type": "edit", "imei": SOUTH, "ack_timeout": 0.5})["status"] == "200"
         assert ask(start)["status"] == "408"
         south.status = "200"
         assert ask({"type": "start", "imei": NORTH, "long": 9, "key": "order-north"})[

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from devgate.access.users import add
+from tests.e2e.device import WAIT_SECONDS
 from tests.http.harness import Site, site
 from tests.http.visitor import NAME, PASSWORD, Visitor, visitor
 
@@ -15,7 +16,7 @@ SITE = "东站 & <u>"
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Site]:
-    with site({"http": {"users": "users"}, "command": {"ack_timeout": 1.5}}) as running:
+    with site({"http": {"users": "users"}, "command": {"ack_timeout": WAIT_SECONDS}}) as running:
         add(running.folder / "users", NAME, "command", PASSWORD)
         running.add_devices(
             [

@@ -43,6 +43,7 @@ def test_an_offline_device_and_an_unknown_outcome(served: Site, someone: Visitor
     imei = "860000000000003"
     assert "not connected" in someone.order(imei, "stop")
     assert "nothing will be sent" in someone.get(f"/devices/{imei}/stop")
+    served.ask({"type": "edit", "imei": imei, "ack_timeout": 0.5})
     with served.register(imei):
         someone.order(imei)
         key = served.status(imei)["last"]["key"]
@@ -104,6 +105,7 @@ def test_an_unknown_outcome_is_resolved_once(served: Site, someone: Visitor) -> 
 
 def test_a_device_that_answers_too_late(served: Site, someone: Visitor) -> None:
     imei = "860000000000004"
+    served.ask({"type": "edit", "imei": imei, "ack_timeout": 0.5})
     with served.register(imei) as device, Caller(served) as caller:
         for long in (1, 2, 3):
             assert "later than ack_timeout" not in someone.get(f"/devices/{imei}")
@@ -111,7 +113,7 @@ def test_a_device_that_answers_too_late(served: Site, someone: Visitor) -> None:
             device.expect(frame("000", imei, "QD", str(long)))
             settle(device, imei, "QD")
     page = someone.get(f"/devices/{imei}")
-    assert re.search(r"Answers after [\d.]+ s, later than ack_timeout \(1\.5 s\)", page)
+    assert re.search(r"Answers after [\d.]+ s, later than ack_timeout \(0\.5 s\)", page)
 
 
 @pytest.mark.parametrize("long", ["0", "-5", "soon", "9" * 40, "86401"])
