@@ -6,8 +6,9 @@ import time
 
 import pytest
 
-from tests.e2e.device import WHO, frame
+from tests.e2e.device import WAIT_SECONDS, WHO, frame
 from tests.e2e.harness import SAMPLE, Gateway, gateway
+from tests.faults.preload import Faults
 
 # Section 5, word for word
 
@@ -119,13 +120,18 @@ def test_two_devices_with_one_imei_are_reported_as_flapping(served: Gateway, ime
         device.close()
 
 
-def test_silent_connections_are_closed_on_time() -> None:
+def test_silent_connections_are_closed_on_time(faults: Faults) -> None:
+    half = WAIT_SECONDS
     with gateway(
-        {"device": {"idle_timeout": 1, "register_timeout": 1}}, devices=[{"imei": SAMPLE}]
-    ) as running:
+        {"device": {"idle_timeout": 2 * half, "register_timeout": 2 * half}},
+        environment=faults.environment(), devices=[{"imei": SAMPLE}],
+    ) as running:  # fmt: skip
         with running.register(SAMPLE) as device, running.unregistered() as peer:
             peer.send("1")
             peer.expect(WHO)
+            faults.elapse(half)
+            assert running.ask({"type": "status"})["connections"] == 2
+            faults.elapse(half)
             device.expect_end()
             peer.expect_end()
         assert running.until(SAMPLE, "online", False)["heard"] is not None

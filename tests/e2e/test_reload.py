@@ -8,16 +8,18 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.caller import Caller, knowing
-from tests.e2e.device import frame
+from tests.e2e.device import WAIT_SECONDS, frame
 from tests.e2e.harness import Gateway, Settings
+from tests.faults.preload import Faults
 
 IMEI = "860000000000000"
+IDLE_SECONDS = WAIT_SECONDS  # less than the default
 OLD: Settings = {"service": {"phone": "111"}, "command": {"ack_timeout": 60}}
 
 
 @pytest.fixture(scope="module")
-def served() -> Iterator[Gateway]:
-    with knowing(OLD) as running:
+def served(module_faults: Faults) -> Iterator[Gateway]:
+    with knowing(OLD, environment=module_faults.environment()) as running:
         yield running
 
 
@@ -28,7 +30,9 @@ def reload(served: Gateway, *words: str) -> None:
     served.logged(*words)
 
 
-def test_texts_timeouts_and_limits_change_without_a_restart(served: Gateway) -> None:
+def test_texts_timeouts_and_limits_change_without_a_restart(
+    served: Gateway, module_faults: Faults
+) -> None:
     with served.register(IMEI) as device, Caller(served) as caller:
         device.send(frame("000", IMEI, "TN"))
         device.expect(frame("200", IMEI, "TN", "111"))
@@ -36,7 +40,7 @@ def test_texts_timeouts_and_limits_change_without_a_restart(served: Gateway) -> 
             {
                 "service": {"phone": "222"},
                 "command": {"ack_timeout": 0.1, "max_long": 10},
-                "device": {"idle_timeout": 1},
+                "device": {"idle_timeout": IDLE_SECONDS},
             }
         )
         reload(served, "settings reloaded", "service.phone")
@@ -45,7 +49,8 @@ def test_texts_timeouts_and_limits_change_without_a_restart(served: Gateway) -> 
         assert caller.ask(imei=IMEI, type="start", long=5)["status"] == "408"
         device.expect(frame("000", IMEI, "QD", "5"))
         assert caller.ask(imei=IMEI, type="start", long=11)["status"] == "400"
-        device.expect_end()  # silent for longer than the new idle_timeout
+        module_faults.elapse(IDLE_SECONDS)
+        device.expect_end()
 
 
 def test_a_file_with_a_mistake_changes_nothing(served: Gateway) -> None:
