@@ -16,7 +16,7 @@ from devgate.config.store import StoreSettings
 from devgate.door_tls import certificate_files
 from devgate.errors import SetupError, StoreError
 from devgate.events.kinds import Event
-from devgate.events.log import EventLog, Page
+from devgate.events.log import EventLog, EventPage
 from devgate.gateway import clock
 from devgate.gateway.accounts import Accounts
 from devgate.gateway.added_webhooks import Positions
@@ -95,16 +95,16 @@ class Storage:
         )  # fmt: skip
         self.records = self.make_records(database, self.writer, names, on_well)
 
-    async def older_events(self, after: int, until: int, limit: int, types: Set[str]) -> Page:
+    async def older_events(self, after: int, until: int, limit: int, types: Set[str]) -> EventPage:
         """A page of the log behind `after`, up to `until`, from disk. Raises StoreError."""
         rows, first, end = await self.records.read(following.page, after, until, limit, types)
-        return Page([Event.of(row) for row in rows], first, end)
+        return EventPage([Event.of(row) for row in rows], first, end)
 
 
 MakeStorage = Callable[..., Storage]
 
 
-class Commands(NamedTuple):
+class CommandParts(NamedTuple):
     """The parts through which a command passes."""
 
     running: Running
@@ -119,7 +119,7 @@ def commands(
     directory: Directory,
     settings: CommandSettings,
     background: Background | None = None,
-) -> Commands:
+) -> CommandParts:
     """Build them over this storage, for the devices that are connected there."""
     records, owner = storage.records, storage.database.owner
     running = Running(directory)
@@ -128,12 +128,12 @@ def commands(
     dispatcher = Dispatcher(connected, directory, records, running, settings, sequence)
     keys = Keys(records, background)
     orders = Orders(directory, connected, dispatcher, running, records, keys)
-    return Commands(running, dispatcher, keys, orders)
+    return CommandParts(running, dispatcher, keys, orders)
 
 
 # What is wrong with the gateway and its machine, by these settings.
 Examine = Callable[[Settings], Sequence[Finding]]
-MakeCommands = Callable[[Storage, Presence, Directory, CommandSettings, Background], Commands]
+MakeCommands = Callable[[Storage, Presence, Directory, CommandSettings, Background], CommandParts]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from devgate.build import Commands, Examine, Parts, Storage, build
+from devgate.build import CommandParts, Examine, Parts, Storage, build
 from devgate.cluster.hops import Hops
 from devgate.cluster.links import Links
 from devgate.config.settings import CommandSettings, Settings
@@ -155,7 +155,7 @@ def build_node(
         directory: Directory,
         command: CommandSettings,
         background: Background,
-    ) -> Commands:
+    ) -> CommandParts:
         nonlocal claimed
         records: NodeRecords = storage.records
         claimed = Claimed(presence)
@@ -170,7 +170,7 @@ def build_node(
             orders, dispatcher, claimed, records, member.id, hops,
             lambda imeis: parts.gateway.knowledge.learn(imeis),
         )  # fmt: skip
-        return Commands(running, dispatcher, keys, routing)
+        return CommandParts(running, dispatcher, keys, routing)
 
     parts = build(
         settings.model_copy(update={"store": store}),

@@ -24,7 +24,7 @@ from devgate.store.migrating import prepare, version_of
 from devgate.store.modes import give, new_file
 from devgate.store.opening import opened
 from devgate.store.outage import in_words
-from devgate.store.ownership import FileLock, Held
+from devgate.store.ownership import FileLock, LockHeld
 from devgate.store.seal import Seal
 
 BESIDE = ("-wal", "-shm")
@@ -146,7 +146,7 @@ def _locked(target: Path) -> Iterator[None]:
     lock = FileLock(target)
     try:
         lock.acquire()
-    except Held as held:
+    except LockHeld as held:
         raise SetupError(
             f"a gateway works with {target} ({held}); stop it first, and nothing is changed"
         ) from None

@@ -155,19 +155,19 @@ def _server(server: Server) -> Findings:
             "2,100,000,000 on no write is taken",
             "end transactions that stay open (pg_stat_activity), then: vacuumdb --all --freeze",
         )
-    used, most = server.connections
-    if used > most * CONNECTIONS_SHARE:
+    used, max_connections = server.connections
+    if used > max_connections * CONNECTIONS_SHARE:
         yield warning(
             CHECK,
-            f"PostgreSQL: {used:,} of {most:,} connections are taken",
+            f"PostgreSQL: {used:,} of {max_connections:,} connections are taken",
             "raise max_connections, or end other programs",
         )
     for slot in server.slots:
-        if slot.kept > LONG_SLOT:
+        if slot.kept_bytes > LONG_SLOT:
             yield warning(
                 CHECK,
                 f"PostgreSQL: nobody reads the replication slot {slot.name}, which keeps "
-                f"{in_bytes(slot.kept)} of the write-ahead log",
+                f"{in_bytes(slot.kept_bytes)} of the write-ahead log",
                 f"start its replica, or: SELECT pg_drop_replication_slot('{slot.name}')",
             )
 

@@ -13,13 +13,13 @@ from trio_util import AsyncValue
 
 from devgate.events.kinds import Event
 
-RING = 1024  # events in memory: a reader that is less behind needs no read of the database
-PAGE = 500  # events that are read at once
+RING_EVENTS = 1024  # events in memory: a reader that is less behind needs no read of the database
+PAGE_EVENTS = 500  # events that are read at once
 
 _event: Callable[[Sequence[Any]], Event] = partial(tuple.__new__, Event)  # Event.of(), sooner
 
 
-class Page(NamedTuple):
+class EventPage(NamedTuple):
     """What a reader gets at once: events behind its position, oldest first."""
 
     events: Sequence[Event]
@@ -30,7 +30,7 @@ class Page(NamedTuple):
 
 
 # A page behind `after`, of events up to `until`, at most `limit` of these types (none: of all).
-ReadPage = Callable[[int, int, int, Set[str]], Awaitable[Page]]
+ReadPage = Callable[[int, int, int, Set[str]], Awaitable[EventPage]]
 
 
 class LogReader:
@@ -41,7 +41,7 @@ class LogReader:
         self.types = types
         self._log = log
 
-    async def more(self) -> Page:
+    async def more(self) -> EventPage:
         """The next page behind the position; waits until there is one.
 
         A page may be empty: no event up to its end is of the reader's types.
@@ -58,7 +58,7 @@ class EventLog:
 
     def __init__(self, last: int, page: ReadPage) -> None:
         self._page = page
-        self._ring: deque[Event] = deque(maxlen=RING)
+        self._ring: deque[Event] = deque(maxlen=RING_EVENTS)
         self._last = AsyncValue(last)
         self._readers: set[LogReader] = set()
 
@@ -118,18 +118,18 @@ class EventLog:
                     reader.position = event.n
                 reader.position = page.end
 
-    async def after(self, position: int, types: Set[str]) -> Page:
+    async def after(self, position: int, types: Set[str]) -> EventPage:
         """For a reader: the next page, once there is something behind its position."""
         last = await self._last.wait_value(lambda last: last > position)
         if not (self._ring and self._ring[0].n <= position + 1):
-            page = await self._page(position, last, PAGE, types)
+            page = await self._page(position, last, PAGE_EVENTS, types)
             if page.end > position:
                 return page
             if not self._ring:  # the table was emptied: waiting would find nothing
-                return Page((), last + 1, last)
+                return EventPage((), last + 1, last)
         # From memory. If that begins later, no event before it is kept any more.
         first = self._ring[0].n
         skip = max(0, position + 1 - first)
-        events = list(islice(self._ring, skip, skip + PAGE))
+        events = list(islice(self._ring, skip, skip + PAGE_EVENTS))
         wanted = [event for event in events if event.matches(types)] if types else events
-        return Page(wanted, events[0].n, events[-1].n)
+        return EventPage(wanted, events[0].n, events[-1].n)

@@ -85,7 +85,7 @@ class Accounts:
         """Have the secret of the database, which is made if it has none. Raises StoreError."""
         self.shared_secret = await self._records.read(shared_secret.get)
         if not self.shared_secret:
-            self.shared_secret = await self._records.change(shared_secret.kept)
+            self.shared_secret = await self._records.change(shared_secret.get_or_make)
 
     async def watch(self) -> NoReturn:
         """Look for changes by others, in the database and in the files."""
@@ -144,7 +144,7 @@ class Accounts:
         for kind, known in kinds:
             if untaken := known.untaken():
                 lines = [_account(kind, one) for one in untaken]
-                taken = await self.change(stored.take, lines)
+                taken = await self.change(stored.import_lines, lines)
                 known.offered(untaken)
                 for one in taken:
                     log.info("account taken over kind=%s name=%s file=%s", kind, one.name,

@@ -15,7 +15,8 @@ from devgate.store import alert_looks
 DAY_SECONDS = 86400.0
 # Rows are on disk a little later than the time in them.
 LATE_SECONDS = 120.0
-# Chunks of `alert_looks.CHUNK` rows that one look of a rule reads. The next look goes on there.
+# Chunks of `alert_looks.LOOK_ROWS` rows that one look of a rule reads. The next look goes on
+# there.
 MAX_CHUNKS = 100
 
 MAX_HELD_MACHINES = 1000  # machines of a rule that were in maintenance when they went offline

@@ -12,7 +12,7 @@ from devgate.gateway.command import Order
 from devgate.gateway.storage import Records
 from devgate.store import quarantine as stored
 from devgate.store.history import Reading
-from devgate.store.quarantine import Held
+from devgate.store.quarantine import QuarantineState
 
 # A status; a message, None for the usual one; and the reason, where the status has several.
 Refusal = tuple[str, str | None, str | None]
@@ -33,7 +33,7 @@ class Quarantine:
 
     def __init__(self, records: Records, bar: Callable[[Rule | None], None]) -> None:
         """`bar` is given the rule that orders are refused by; None: there is none."""
-        self.held: Held | None = None
+        self.held: QuarantineState | None = None
         self._untried: frozenset[str] = frozenset()
         self._records = records
         self._bar = bar
@@ -59,7 +59,7 @@ class Quarantine:
         self._records.event("quarantine.allowed", None, count=len(keys), source=source)
         return count
 
-    async def lift(self, source: str) -> Held:
+    async def lift(self, source: str) -> QuarantineState:
         """Starts are accepted again. Returns what was lifted. Raises CallerError (409) if there
         is no quarantine, and StoreError."""
         held = await self._records.change(stored.lift)
@@ -74,5 +74,5 @@ class Quarantine:
         return "423", MESSAGE, REASON
 
 
-def _read(conn: Reading) -> tuple[Held | None, frozenset[str]]:
+def _read(conn: Reading) -> tuple[QuarantineState | None, frozenset[str]]:
     return stored.read(conn), stored.untried(conn)

@@ -136,7 +136,7 @@ class Trimming:
             count = await records.change(history.trim_oldest, MIN_EVENTS)
             deleted += count
             size = await records.read(history.size)
-            if count < history.TRIM:
+            if count < history.TRIM_ROWS:
                 break
             await trio.sleep(STEP_SECONDS)
         if deleted:
@@ -158,7 +158,7 @@ class Trimming:
             # A short transaction each: what must be written never waits long for it.
             count = await self._records.change(trim, *before)
             total += count
-            if count < history.TRIM or (max_rows is not None and total >= max_rows):
+            if count < history.TRIM_ROWS or (max_rows is not None and total >= max_rows):
                 return total
             await trio.sleep(STEP_SECONDS)
 
@@ -176,6 +176,6 @@ class Trimming:
             ids = await self._records.read(find, before, after)
             if ids:
                 total, after = total + await self._records.change(delete, ids), ids[-1]
-            if len(ids) < history.TRIM or (max_rows is not None and total >= max_rows):
+            if len(ids) < history.TRIM_ROWS or (max_rows is not None and total >= max_rows):
                 return total
             await trio.sleep(STEP_SECONDS)

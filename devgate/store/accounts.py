@@ -13,7 +13,7 @@ from devgate.errors import CallerError, NotThere
 from devgate.store.account_tables import account as t
 from devgate.store.account_tables import account_revision, account_session
 
-MAX_EACH = 2000  # accounts of a kind: all of them are in memory at every node
+MAX_ACCOUNTS = 2000  # accounts of a kind: all of them are in memory at every node
 MAX_SITES = 200  # that one account may be limited to
 
 Kind = Literal["user", "token"]
@@ -47,13 +47,13 @@ def revision(conn: Connection) -> int:
 
 
 def everyone(conn: Connection) -> tuple[int, Sequence[Account]]:
-    """All of them, also those whose removal is kept, and the revision that shows them."""
+    """All accounts, also those that are marked as removed, and the revision that has them."""
     n = revision(conn)
     return n, [_of(row._mapping) for row in conn.execute(select(t).order_by(t.c.kind, t.c.name))]
 
 
 def sites_of(conn: Connection, owners: Collection[str]) -> dict[str, frozenset[str] | None]:
-    """The sites (None: all) of those of these (`user:NAME`, `token:NAME`) that are enabled."""
+    """The sites (None: all) of each owner (`user:NAME`, `token:NAME`) that is enabled."""
     found: dict[str, frozenset[str] | None] = {}
     for owner in owners:
         kind, _, name = owner.partition(":")
@@ -78,16 +78,17 @@ def one(conn: Connection, kind: Kind, name: str) -> Account:
 
 
 def add(conn: Connection, account: Account) -> None:
-    """Add it. Raises CallerError (409) if the name is taken, or there are MAX_EACH of its kind."""
+    """Add it. Raises CallerError (409) if the name is taken, or there are MAX_ACCOUNTS of its
+    kind."""
     _lock(conn)
-    kept = _row(conn, account.kind, account.name)
-    if kept is not None and not kept.removed:
+    stored = _row(conn, account.kind, account.name)
+    if stored is not None and not stored.removed:
         raise CallerError("409", f"name: there is a {account.kind} named {account.name} already")
-    if _count(conn, account.kind) >= MAX_EACH:
+    if _count(conn, account.kind) >= MAX_ACCOUNTS:
         raise CallerError(
-            "409", f"there are {MAX_EACH} of that kind, and no more can be: remove one"
+            "409", f"there are {MAX_ACCOUNTS} of that kind, and no more can be: remove one"
         )
-    _put(conn, account if kept is None else replace(account, line=kept.line))
+    _put(conn, account if stored is None else replace(account, line=stored.line))
 
 
 def change(conn: Connection, kind: Kind, name: str, changes: Mapping[str, Any]) -> Account:
@@ -103,8 +104,8 @@ def change(conn: Connection, kind: Kind, name: str, changes: Mapping[str, Any]) 
 
 
 def accept(conn: Connection, invited: str, now: float, proof: str) -> Account | None:
-    """Spend the invitation that this hash stands for: its user has this proof of a password from
-    now on. None: it was spent, it is too old, or its user is disabled."""
+    """Spend the invitation with this hash: `proof` is the user's password hash from now on. None:
+    the invitation was spent or is too old, or the user is disabled."""
     _lock(conn)
     row = conn.execute(
         select(t).where(
@@ -120,7 +121,7 @@ def accept(conn: Connection, invited: str, now: float, proof: str) -> Account | 
 
 
 def use_step(conn: Connection, name: str, step: int) -> bool:
-    """Spend the code of this step, and all before it. False: it was used already."""
+    """Spend the codes of this step and of all earlier ones. False: it was used already."""
     newer = t.c.totp_step.is_(None) | (t.c.totp_step < step)
     mine = (t.c.kind == "user", t.c.name == name, t.c.totp.is_not(None))
     done = conn.execute(update(t).where(*mine, newer).values(totp_step=step))
@@ -142,10 +143,11 @@ def use_recovery(conn: Connection, name: str, digest: str) -> bool:
 def by_provider(
     conn: Connection, subject: str, name: str, made: Account | None
 ) -> tuple[Account | None, Account | None]:
-    """Whom the provider means: the user with this subject, else one of this name who was added for
-    it and has none yet. `made`: how the user should be; then one that there is not is added.
+    """The user whom the provider has logged in: the one with this subject, or else one of this
+    name who was added for the provider and has no subject yet. `made`: the user as it should be;
+    if there is none, it is added.
 
-    Returns the user as he is now, and as he was; (None, None) if there is none. Raises CallerError
+    Returns the user as it is now, and as it was; (None, None) if there is none. Raises CallerError
     (409) if the name belongs to somebody else.
     """
     _lock(conn)
@@ -174,36 +176,36 @@ def remove(conn: Connection, kind: Kind, name: str) -> Account:
     before = one(conn, kind, name)
     if before.line is None:
         conn.execute(delete(t).where(t.c.kind == kind, t.c.name == name))
-    else:  # or the line in the file would bring it back
+    else:  # without this row the line in the file would add it again
         _put(conn, replace(before, removed=True, proof="", enabled=False))
     _end_sessions(conn, kind, name)
     return before
 
 
-def take(conn: Connection, accounts: Sequence[Account]) -> Sequence[Account]:
-    """Put the accounts of a file's lines in force, but for lines that were taken before. Returns
-    those that were put in force.
+def import_lines(conn: Connection, accounts: Sequence[Account]) -> Sequence[Account]:
+    """Import the accounts of a file's lines, except lines that were imported before. Returns those
+    that were imported.
 
-    Raises CallerError (409) if there are too many: none was taken then.
+    Raises CallerError (409) if there are too many; then none is imported.
     """
     _lock(conn)
-    taken = []
+    imported = []
     for account in accounts:
-        kept = _row(conn, account.kind, account.name)
-        if kept is None or kept.line != account.line:
+        stored = _row(conn, account.kind, account.name)
+        if stored is None or stored.line != account.line:
             _put(conn, account)
-            taken.append(account)
-    for kind in {one.kind for one in taken}:
-        if _count(conn, kind) > MAX_EACH:
+            imported.append(account)
+    for kind in {one.kind for one in imported}:
+        if _count(conn, kind) > MAX_ACCOUNTS:
             raise CallerError(
                 "409",
-                f"the file has too many {kind}s: at most {MAX_EACH} can be in the database",
+                f"the file has too many {kind}s: at most {MAX_ACCOUNTS} can be in the database",
             )
-    return taken
+    return imported
 
 
 def _lock(conn: Connection) -> None:
-    """Count the change. Two that change at once do so one after the other."""
+    """Count the change. Concurrent changes wait for one another here."""
     conn.execute(update(account_revision).values(n=account_revision.c.n + 1))
 
 
@@ -218,7 +220,7 @@ def _row(conn: Connection, kind: Kind, name: str) -> Account | None:
 
 
 def _end_sessions(conn: Connection, kind: Kind, name: str) -> None:
-    """Their cookies are not valid any more: so that no list has them."""
+    """Mark the account's sessions as ended: their cookies are not valid any more."""
     s = account_session.c
     mine = (s.kind == kind, s.name == name, ~s.ended)
     conn.execute(update(account_session).where(*mine).values(ended=True))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import ColumnElement, Connection, and_, delete, select, text, update
 
 from devgate.store.event_tables import BY_COMMAND, event
-from devgate.store.history import TRIM
+from devgate.store.history import TRIM_ROWS
 from devgate.store.schema import command
 from devgate.store.unresolved import INBOX
 
@@ -50,4 +50,4 @@ def _older(before: float) -> ColumnElement[bool]:
 def _some(conn: Connection, where: ColumnElement[bool], after: str) -> Sequence[str]:
     """The ids of some of these commands behind `after`, the oldest first."""
     query = select(command.c.id).where(command.c.id > after, where)
-    return conn.scalars(query.order_by(command.c.id).limit(TRIM)).all()
+    return conn.scalars(query.order_by(command.c.id).limit(TRIM_ROWS)).all()

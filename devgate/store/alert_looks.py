@@ -1,7 +1,7 @@
-"""What rules of alerts look for: devices that stay away, and outcomes that stay unresolved.
+"""Searches for rules of alerts: devices that stay offline, and outcomes that stay unresolved.
 
-Each look has a bound, and goes by an index: by `presence_list`, from where the last look ended,
-and by the inbox's.
+Each search has a bound and uses an index: `presence_list`, from where the last search ended, or
+the index of the inbox.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sqlalchemy import Connection, bindparam, text
 from devgate.store.alert_scope import Scope
 from devgate.store.unresolved import INBOX
 
-CHUNK = 2000  # rows of `presence` that one look passes
+LOOK_ROWS = 2000  # rows of `presence` that one look passes
 MAX_COMMANDS = 500  # commands that one look finds
 
 
@@ -30,13 +30,13 @@ class Away(NamedTuple):
 
 
 class Passed(NamedTuple):
-    """What one look has found, and the place behind it: None where it came to the end."""
+    """The result of one search, and the place where the next one begins; None: it was the last."""
 
     found: Sequence[Away]
     place: tuple[float, str] | None
 
 
-# A row value in the condition: both databases go by the index from there.
+# A row value in the condition: with it both databases use the index.
 _PASSED = text("""
     SELECT p.imei, p.since, d.id, d.name, d.site, d.enabled, d.tags
     FROM (SELECT imei, since FROM presence
@@ -50,7 +50,7 @@ _STILL = text("""
     SELECT p.imei FROM presence p JOIN device d ON d.imei = p.imei
     WHERE p.imei IN :imeis AND p.online = false AND d.enabled
 """).bindparams(bindparam("imeis", expanding=True))
-# By the index `command_unknown`. A start alone: a stop that got lost costs nobody anything.
+# By the index `command_unknown`. Only starts: a lost stop costs nobody money.
 _BETWEEN = """
     SELECT c.id, c.imei, c.key, c.ended_at, d.name, d.site
     FROM command c LEFT JOIN device d ON d.imei = c.imei
@@ -71,7 +71,7 @@ _ONLINE = {
 
 
 def away(
-    conn: Connection, place: tuple[float, str], until: float, scope: Scope, chunk: int = CHUNK
+    conn: Connection, place: tuple[float, str], until: float, scope: Scope, chunk: int = LOOK_ROWS
 ) -> Passed:
     """Enabled devices that went offline behind that place (wall clock and IMEI), up to `until`.
     The longest away come first."""
@@ -98,7 +98,7 @@ def unresolved_between(
 
 
 def unresolved(conn: Connection, ids: Collection[str]) -> set[str]:
-    """Those of these commands whose outcome is unknown still. At most some hundreds."""
+    """Those of these commands whose outcome is still unknown. At most some hundreds."""
     return set(conn.scalars(_UNRESOLVED, {"ids": list(ids)})) if ids else set()
 
 

@@ -6,41 +6,41 @@ from sqlalchemy import Boolean, Column, Double, Index, Integer, String, Table, T
 
 from devgate.store.metadata import metadata
 
-# When somebody is to be told, and of what. `alerts.rule` says what the columns mean.
+# Rules: who is notified, and of what. `alerts.rule` says what the columns mean.
 alert_rule = Table(
     "alert_rule",
     metadata,
     Column("name", String(64), primary_key=True),
     Column("kind", String(20), nullable=False),
-    Column("site", Text, nullable=False, server_default=""),  # nothing: all
+    Column("site", Text, nullable=False, server_default=""),  # "": all
     Column("minutes", Integer, nullable=False, server_default="0"),
     Column("days", Integer, nullable=False, server_default="0"),  # of certificates
     Column("receivers", Text, nullable=False),  # their names, with commas
-    Column("quiet", String(11), nullable=False, server_default=""),  # 22:00-07:00
+    Column("quiet", String(11), nullable=False, server_default=""),  # "22:00-07:00"; "": never
     Column("zone", String(64), nullable=False, server_default="UTC"),  # nothing: its site's
     Column("repeat", Integer, nullable=False, server_default="0"),  # minutes; 0: never
     Column("all_clear", Boolean, nullable=False, server_default=true()),
     Column("enabled", Boolean, nullable=False, server_default=true()),
-    Column("added_at", Double, nullable=False),  # what was so before is not told
+    Column("added_at", Double, nullable=False),  # earlier conditions are not reported
     Column("tag", Text, nullable=False, server_default=""),  # nothing: any
-    # Of who made it, if he may see some sites alone: a JSON list of them, and who he is.
+    # If its owner may see only some sites: a JSON list of these, and the owner.
     Column("sites", Text),
     Column("owner", Text, nullable=False, server_default=""),
 )
 
-# Who is notified.
+# Receivers: who is notified.
 alert_receiver = Table(
     "alert_receiver",
     metadata,
     Column("name", String(64), primary_key=True),
-    # Encrypted with the key file: a URL of Apprise is a secret, and what signs a webhook is one.
+    # Encrypted with the key file: a URL of Apprise and the key of a webhook are secrets.
     Column("url", Text, nullable=False),
     Column("secret", Text, nullable=False, server_default=""),
     Column("shown", Text, nullable=False),  # the URL without its secrets
     Column("language", String(2), nullable=False, server_default="en"),
     Column("enabled", Boolean, nullable=False, server_default=true()),
     Column("added_at", Double, nullable=False),
-    # As those of a rule.
+    # As for a rule.
     Column("sites", Text),
     Column("owner", Text, nullable=False, server_default=""),
 )
@@ -53,21 +53,21 @@ alert_firing = Table(
     Column("subject", String(300), primary_key=True),  # an IMEI, a site, a command, a webhook
     Column("label", Text, nullable=False),  # what people call it
     Column("site", Text, nullable=False, server_default=""),
-    Column("since", Double),  # what is so is so since then
+    Column("since", Double),  # since when the condition is true
     Column("fired_at", Double, nullable=False),
-    Column("told_at", Double),  # its receivers have heard of it, or cannot be reached
-    Column("cleared_at", Double),  # it is over, and they have not heard of that yet
+    Column("told_at", Double),  # when its receivers got it, or could not be reached
+    Column("cleared_at", Double),  # when it ended, until they have been told that
 )
 Index("alert_newest", alert_firing.c.fired_at, alert_firing.c.rule, alert_firing.c.subject)
 
-# What was sent, or was to be sent: the newest `alerts.KEPT` messages.
+# What was sent, or was to be sent: the newest `alerts.MAX_MESSAGES` messages.
 alert_log = Table(
     "alert_log",
     metadata,
     Column("id", String(26), primary_key=True),
     Column("at", Double, nullable=False),  # of the latest try
     Column("receiver", String(64), nullable=False),
-    Column("rule", String(64), nullable=False),  # nothing: a test
+    Column("rule", String(64), nullable=False),  # "": a test
     Column("title", Text, nullable=False),
     Column("text", Text, nullable=False),
     Column("state", String(7), nullable=False),  # sent, failed, waiting (it is tried again)

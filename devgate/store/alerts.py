@@ -21,8 +21,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from devgate.store.alert_tables import alert_firing, alert_log, alert_receiver, alert_rule
 
-KEPT = 10_000  # messages of the record
-TRIMMED = 100  # ... and this many more, until the oldest are deleted
+MAX_MESSAGES = 10_000  # messages of the record
+TRIM_MESSAGES = 100  # ... and this many more, until the oldest are deleted
 
 Row = dict[str, Any]
 Key = tuple[float, str, str]  # fired_at, rule, subject: a place in the list of what fires
@@ -155,10 +155,10 @@ def log_put(conn: Connection, rows: Sequence[Row]) -> None:
     """Write messages and what became of them. The oldest are deleted when there are too many."""
     _put(conn, alert_log, rows, ("id",))
     c = alert_log.c
-    past = select(c.id).order_by(c.id.desc()).offset(KEPT + TRIMMED).limit(1)
+    past = select(c.id).order_by(c.id.desc()).offset(MAX_MESSAGES + TRIM_MESSAGES).limit(1)
     if conn.scalar(past) is None:
         return
-    oldest = conn.scalar(select(c.id).order_by(c.id.desc()).offset(KEPT - 1).limit(1))
+    oldest = conn.scalar(select(c.id).order_by(c.id.desc()).offset(MAX_MESSAGES - 1).limit(1))
     conn.execute(delete(alert_log).where(c.id < oldest))
 
 
@@ -173,8 +173,8 @@ def log_page(
     if receiver is not None:
         query = query.where(c.receiver == receiver)
     if since is not None:
-        own = [and_(c.receiver == name, c.at >= at) for name, at in since.items()]
-        query = query.where(or_(false(), *own))
+        of_receivers = [and_(c.receiver == name, c.at >= at) for name, at in since.items()]
+        query = query.where(or_(false(), *of_receivers))
     if after is not None:
         query = query.where(c.id < after)
     return _rows(conn, query)

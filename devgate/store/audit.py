@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 
 from devgate.store.event_tables import BY_NUMBER, IS_AUDIT
 
-LOOKED = 2000  # events that are looked at for what no index knows, in one look
+LOOK_EVENTS = 2000  # events that are looked at for what no index knows, in one look
 
 _PAGE = text(
     "SELECT at, type, imei, command, detail, n FROM event "
@@ -18,7 +18,7 @@ _PAGE = text(
 )
 
 
-class Wanted(NamedTuple):
+class WantedEvents(NamedTuple):
     """Which are looked for: all that is given has to be so. Times are wall clock."""
 
     source: str | None = None  # who did it: the whole name, or what is behind its first colon
@@ -35,17 +35,17 @@ class Wanted(NamedTuple):
             return False
         if self.source is None:
             return True
-        told = json.loads(detail)
-        who = told.get("source") or told.get("by") or told.get("name") or ""
+        fields = json.loads(detail)
+        who = fields.get("source") or fields.get("by") or fields.get("name") or ""
         return self.source in (who, who.partition(":")[2])
 
 
 def page(
-    conn: Connection, wanted: Wanted, before: int, limit: int
+    conn: Connection, wanted: WantedEvents, before: int, limit: int
 ) -> tuple[list[tuple[Any, ...]], int | None]:
     """At most `limit` events with numbers below `before`, and the number below which to go on;
-    None: there are no more. A page may be short: no more than LOOKED are looked at."""
-    rows = [tuple(row) for row in conn.execute(_PAGE, {"before": before, "limit": LOOKED})]
+    None: there are no more. A page may be short: no more than LOOK_EVENTS are looked at."""
+    rows = [tuple(row) for row in conn.execute(_PAGE, {"before": before, "limit": LOOK_EVENTS})]
     found: list[tuple[Any, ...]] = []
     for row in rows:
         # Times never go back, so nothing older fits.
@@ -55,4 +55,4 @@ def page(
             if len(found) == limit:
                 return found, found[-1][-1]
             found.append(row)
-    return found, rows[-1][-1] if len(rows) == LOOKED else None
+    return found, rows[-1][-1] if len(rows) == LOOK_EVENTS else None

@@ -12,59 +12,61 @@ from sqlalchemy import Table
 
 from devgate.store import unknown
 from devgate.store.event_tables import event
-from devgate.store.numbering import NEAR, Values, id_prefix
+from devgate.store.numbering import NEAR_SECONDS, Values, id_prefix
 from devgate.store.schema import command, open_results, presence, unknown_device
 from devgate.store.verdicts import VERDICT, Verdict
 from devgate.store.webhook_tables import webhook_target
 
-# How many rows a statement writes: every small number, which is the usual case, and some large
-# ones. 256 rows of the widest table are 4,608 values; SQLite takes 32,766 and PostgreSQL 65,535.
-SMALL = 16  # rows: up to here each number has its statement
-SIZES = (*range(1, SMALL + 1), 24, 32, 48, 64, 128, 256)
+# The numbers of rows that statements write: every small number, which is the usual case, and some
+# large ones. 256 rows of the widest table are 4,608 values; SQLite takes 32,766, PostgreSQL
+# 65,535.
+SMALL_BATCH = 16  # rows: up to here each number has its statement
+SIZES = (*range(1, SMALL_BATCH + 1), 24, 32, 48, 64, 128, 256)
 
 
-class Kind(NamedTuple):
-    """One kind of row: its table and columns, and what is done with a row that is there."""
+class RowKind(NamedTuple):
+    """One kind of row: its table and columns, and what happens to an existing row."""
 
     table: Table
     columns: tuple[str, ...]
     key: str | None  # its other columns are replaced where this one is equal; None: never equal
-    # Columns that never change. SQLite writes an index anew for each column that is only named.
+    # Columns that never change. SQLite updates the index of each column that is named in an
+    # update.
     fixed: Container[str] = ()
     added: Container[str] = ()  # columns to which the new value is added
 
 
 ORDERED = ("imei", "type", "long", "key", "source", "accepted_at", "expires_at", "timeout")
-# Without the one that only nodes of a cluster write, and those of a person's verdict.
+# Without the column that only nodes of a cluster write, and those of a person's verdict.
 BESIDE = (
     "incarnation", "verdict", "note", "resolved_by", "resolved_at", "resolved_status",
 )  # fmt: skip
 COMMAND = tuple(c.name for c in command.columns if c.name not in BESIDE)
 KEY, SPENT = COMMAND.index("key"), COMMAND.index("spent")
 
-KINDS: Mapping[str, Kind] = {
-    "command": Kind(command, COMMAND, "id", (*ORDERED, "spent")),
-    # A command of which nothing was sent: it gives its key free. Only these rows name `spent`, for
-    # that has SQLite write an index anew.
-    "refused": Kind(command, COMMAND, "id", ORDERED),
-    "presence": Kind(
+KINDS: Mapping[str, RowKind] = {
+    "command": RowKind(command, COMMAND, "id", (*ORDERED, "spent")),
+    # A command of which nothing was sent: it releases its key. Only this kind updates `spent`,
+    # because that makes SQLite update an index.
+    "refused": RowKind(command, COMMAND, "id", ORDERED),
+    "presence": RowKind(
         presence, ("imei", "online", "since", "heard", "address", "generation"), "imei"
     ),
-    "offline": Kind(presence, ("imei", "online", "since"), "imei"),
-    "running": Kind(presence, ("imei", "running_until"), "imei"),
-    "open_results": Kind(open_results, ("id", "detail"), "id"),
-    "unknown": Kind(unknown_device, unknown.WRITTEN, "imei", ("first_at",), ("count",)),
-    "target": Kind(webhook_target, tuple(c.name for c in webhook_target.columns), "name"),
-    "event": Kind(event, ("at", "type", "imei", "command", "detail", "n", "by_device"), None),
+    "offline": RowKind(presence, ("imei", "online", "since"), "imei"),
+    "running": RowKind(presence, ("imei", "running_until"), "imei"),
+    "open_results": RowKind(open_results, ("id", "detail"), "id"),
+    "unknown": RowKind(unknown_device, unknown.WRITTEN, "imei", ("first_at",), ("count",)),
+    "target": RowKind(webhook_target, tuple(c.name for c in webhook_target.columns), "name"),
+    "event": RowKind(event, ("at", "type", "imei", "command", "detail", "n", "by_device"), None),
 }
-# What keeps a kind's table within its bound: a statement behind its rows, by the dialect.
+# Statements after the rows of a kind, by dialect, that keep its table within its bound.
 AFTER: Mapping[str, Callable[[str], str]] = {"unknown": unknown.trim}
 # The columns of an event that readers get.
 EVENT_COLUMNS = tuple(event.c[name] for name in KINDS["event"].columns[:-1])
 
 
-# Kinds of rows that may be given up if the database refuses them alone: memory has their values,
-# which are written again soon.
+# Kinds of rows that may be given up if the database refuses them: their values are in memory, and
+# are written again soon.
 DISPOSABLE = frozenset({"presence", "offline", "running", "target", "unknown"})
 
 
@@ -99,8 +101,8 @@ class Batch(NamedTuple):
     verdicts: Sequence[Verdict] = ()  # each under its condition
 
     def written(self, events: list[Values]) -> list[tuple[str, Sequence[Values]]]:
-        """The rows of each statement's kind, one at least; `events` are the batch's own,
-        numbered."""
+        """The rows by kind, for statements; each kind has at least one. `events` are those of the
+        batch, numbered."""
         found: list[tuple[str, Sequence[Values]]] = []
         commands = self.by_kind.get("command", {})
         for kind, rows in self.by_kind.items():
@@ -140,11 +142,11 @@ def make_batch(rows: Iterable[Row]) -> Batch:
 
 
 class Numbering:
-    """Numbers events behind the newest one that is on disk, and lets no time go back."""
+    """Numbers events after the newest one on disk. Their times never decrease."""
 
     def __init__(self) -> None:
-        # Events that got another time: as written, and as given. A commit that failed may have
-        # been carried out: then its events are found on disk, and must be recognised.
+        # Events whose time was changed: as written, and as given. A failed commit may have been
+        # carried out: then its events are found on disk, and must be recognised.
         self._moved: dict[Values, Values] = {}
 
     def number(
@@ -189,7 +191,7 @@ def names(columns: Iterable[str]) -> str:
 
 
 def on_conflict(kind: str) -> str:
-    """What the statement for rows of a kind ends with: what becomes of rows that are there."""
+    """The end of the statement for rows of a kind, which says what happens to existing rows."""
     table, columns, key, fixed, added = KINDS[kind]
     if key is None:
         return ""
@@ -211,7 +213,7 @@ class Statements:
         """Those for the rows of each kind, with their values. `written`: of a Batch."""
         found: list[tuple[str, Values]] = []
         for kind, rows in written:
-            slices = [rows] if len(rows) <= SMALL else in_slices(rows)
+            slices = [rows] if len(rows) <= SMALL_BATCH else in_slices(rows)
             found += [(self._one(kind, len(s)), tuple(chain.from_iterable(s))) for s in slices]
             if kind in AFTER:
                 found.append((AFTER[kind](self._dialect), ()))
@@ -222,8 +224,8 @@ def in_slices(rows: Sequence[Any]) -> list[Sequence[Any]]:
     """The rows in slices of SIZES, the longest first."""
     slices: list[Sequence[Any]] = []
     start = 0
-    while left := len(rows) - start:
-        size = SIZES[bisect_right(SIZES, left) - 1]
+    while remaining := len(rows) - start:
+        size = SIZES[bisect_right(SIZES, remaining) - 1]
         slices.append(rows[start : start + size])
         start += size
     return slices
@@ -233,7 +235,10 @@ def found_by_device(events: Sequence[Values], commands: Container[str]) -> list[
     """The column `by_device` of each; `commands` are the ids whose rows the same commit writes."""
     if not events:
         return []
-    first, end = id_prefix(int(events[-1][0]) + 1 - NEAR), id_prefix(int(events[0][0]) + NEAR)
+    first, end = (
+        id_prefix(int(events[-1][0]) + 1 - NEAR_SECONDS),
+        id_prefix(int(events[0][0]) + NEAR_SECONDS),
+    )
     return [
         (id := event[3]) is None or not (first <= id < end and id in commands) for event in events
     ]

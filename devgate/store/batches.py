@@ -21,7 +21,7 @@ class Entry(NamedTuple, Generic[Row]):
 
 
 @dataclass(slots=True, eq=False)
-class Batch(Generic[Row]):
+class PendingBatch(Generic[Row]):
     """What one commit will write."""
 
     urgent: list[Entry[Row]] = field(default_factory=list)
@@ -31,13 +31,13 @@ class Batch(Generic[Row]):
     # gets its error or None; or FLUSH, whose callback gets whether all is on disk.
     calls: list[tuple[int, Callable[[Any], None]]] = field(default_factory=list)
     error: Exception | None = None  # of the whole batch
-    again: bool = False  # posted rows of it are not on disk, and went back into the queue
+    put_back: bool = False  # posted rows of it are not on disk, and went back into the queue
     errors: dict[int, Exception] = field(default_factory=dict)  # of one urgent entry, by its place
 
     def result(self, place: int) -> object:
         """The argument of a callback with this place, once the batch is done."""
         if place == FLUSH:
-            return self.error is None and not self.again
+            return self.error is None and not self.put_back
         return self.error or self.errors.get(place)
 
     def end_flushes(self) -> None:

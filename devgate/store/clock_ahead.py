@@ -7,9 +7,9 @@ from time import time
 
 from devgate.store.nodes import boottime
 
-RIGHT_SECONDS = 1.0  # a clock that is not further from the database's counts as right
-CLOSE_SECONDS = 0.1  # a trip that took less says enough of the clock
-STEP_SECONDS = 0.05  # by which two clocks may differ in a trip, or one of them was set meanwhile
+RIGHT_SECONDS = 1.0  # a clock counts as right if it differs from the database's by at most this
+CLOSE_SECONDS = 0.1  # a trip that took less measures the clock well enough
+STEP_SECONDS = 0.05  # two clocks that differ by more after a trip: one was set meanwhile
 
 
 class ClockAhead:
@@ -18,28 +18,28 @@ class ClockAhead:
     def __init__(
         self, wall: Callable[[], float] = time, steady: Callable[[], float] = boottime
     ) -> None:
-        """`wall` is the clock that rows have their times of, which may be set, and which may stand
-        off the machine's own (gateway/clock.py); `steady` is one that never is."""
-        self.seconds = 0.0  # the database's clock is ahead of `wall`
+        """`wall` is the clock for the times of rows. It may be set, and may differ from the
+        machine's own (gateway/clock.py). `steady` is a clock that is never set."""
+        self.seconds = 0.0  # by which the database's clock is ahead of `wall`
         self._wall, self._steady = wall, steady
         self._asked = self._began = 0.0
         self._way = CLOSE_SECONDS  # seconds to the database and back, at the most
 
     @property
     def wrong(self) -> float:
-        """`seconds`, or 0 where `wall` is right: its times go to the database as they are then."""
+        """`seconds`, or 0 if `wall` is right: then its times are written unchanged."""
         return self.seconds if abs(self.seconds) > RIGHT_SECONDS else 0.0
 
     def ask(self) -> None:
-        """The question goes out."""
+        """Note that the question is sent now."""
         self._asked, self._began = self._wall(), self._steady()
 
     def answered(self, now: float) -> None:
-        """The answer is here: the database's time."""
+        """The answer has come: `now` is the database's time."""
         took = self._steady() - self._began
         if abs(self._wall() - self._asked - took) > STEP_SECONDS:
             return  # this machine's clock was set meanwhile
-        # What was asked with it takes its time, too: the quickest trip says how long the way is.
+        # Other statements in the trip take time, too: the quickest trip shows the network's part.
         self._way = min(self._way * 1.01, took)
         ahead = now - self._asked - self._way / 2
         # A slow one is right within what it took. A clock that was set by more is known by it.

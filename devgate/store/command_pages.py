@@ -1,9 +1,9 @@
 """Pages of commands: filtered, newest first, forward and back, and how many there are.
 
-A page is found by an index, and costs about what it shows. What no index knows (a site, who asked,
-start or stop) is looked for among the newest NEAR + FAR commands, and no further in one look: the
-page is then shorter than was asked for, and `next` goes on behind what was looked at. So no page
-takes longer than its bounds, whatever is looked for among however many commands.
+An index finds a page, so that it costs about as much as it shows. For a condition without an index
+(a site, who asked, start or stop) each request looks at the next FIRST_COMMANDS + MORE_COMMANDS
+commands only. The page may then be shorter than was asked for, and `next` continues behind the
+last one that was looked at. So the cost of a page is bounded, however many commands there are.
 """
 
 from __future__ import annotations
@@ -13,18 +13,28 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from devgate.store.command_looks import ENDED, LAST_ID, Look, Stream, Wanted, prepared
+from devgate.store.command_looks import (
+    ENDED,
+    LAST_ID,
+    CommandSearch,
+    CommandStream,
+    WantedCommands,
+    prepared,
+)
 from devgate.store.history import Record, page
 from devgate.store.numbering import floor_id
 from devgate.store.site_devices import some
 from devgate.store.statistics import names
 
-NEAR, FAR = 2000, 6000  # commands that are looked at for what no index knows, in two steps
+FIRST_COMMANDS, MORE_COMMANDS = (
+    2000,
+    6000,
+)  # commands that are looked at for what no index knows, in two steps
 MAX_COUNT = 10_000  # up to which commands are counted
 FEW_DEVICES = 200  # of a site whose commands are looked up device by device
 
 
-class Page(NamedTuple):
+class CommandPage(NamedTuple):
     """Commands, newest first. `next` and `prev`: the ids behind and before which to go on."""
 
     rows: Sequence[Record]
@@ -33,9 +43,9 @@ class Page(NamedTuple):
 
 
 def find(
-    conn: Connection, wanted: Wanted, limit: int, after: str | None = None,
+    conn: Connection, wanted: WantedCommands, limit: int, after: str | None = None,
     before: str | None = None,
-) -> Page:  # fmt: skip
+) -> CommandPage:  # fmt: skip
     """At most `limit` commands that are older than the id `after`, or newer than `before`."""
     if wanted.key is not None:
         return _of_key(conn, wanted, limit, after)
@@ -47,32 +57,38 @@ def find(
         rows, ahead = rows[:limit], rows[limit - 1]["id"]
     if back:
         rows.reverse()
-        return Page(rows, rows[-1]["id"] if rows else None, ahead)
-    return Page(rows, ahead, rows[0]["id"] if rows and after is not None else None)
+        return CommandPage(rows, rows[-1]["id"] if rows else None, ahead)
+    return CommandPage(rows, ahead, rows[0]["id"] if rows and after is not None else None)
 
 
 def _rows(
-    conn: Connection, look: Look, wanted: Wanted, start: str, limit: int, back: bool
+    conn: Connection,
+    look: CommandSearch,
+    wanted: WantedCommands,
+    start: str,
+    limit: int,
+    back: bool,
 ) -> tuple[list[dict[str, Any]], str | None]:
-    """At most one row more than `limit`; and how far was looked, if there may be more."""
-    if not look.rest:
+    """At most `limit` + 1 rows; and the id of the last command that was looked at, if there may be
+    more."""
+    if not look.filters:
         return _select(conn, look, start, None, limit + 1, back), None
     rows: list[dict[str, Any]] = []
-    for size in (NEAR, FAR):
+    for size in (FIRST_COMMANDS, MORE_COMMANDS):
         bound = _bound(conn, look, start, size, back)
         rows += _select(conn, look, start, bound, limit + 1 - len(rows), back)
         if len(rows) > limit or bound is None:
             return rows, None
         start = bound
-        if not back and size == NEAR and (few := _devices(conn, wanted)):
+        if not back and size == FIRST_COMMANDS and (few := _devices(conn, wanted)):
             return rows + _device_by_device(conn, look, few, start, limit + 1 - len(rows)), None
     return rows, start
 
 
 def _select(
-    conn: Connection, look: Look, start: str, bound: str | None, limit: int, back: bool
+    conn: Connection, look: CommandSearch, start: str, bound: str | None, limit: int, back: bool
 ) -> list[dict[str, Any]]:
-    """From behind `start` up to `bound`, in the order that was asked for."""
+    """The rows behind `start`, up to `bound`, in the order that was asked for."""
     order = "ASC" if back else "DESC"
     values: dict[str, Any] = {**look.values, "limit": limit}
     each = []
@@ -81,7 +97,7 @@ def _select(
         values |= ends
         each.append(
             f"SELECT c.* FROM {_table(conn, one)} WHERE {where}"
-            f"{one.condition}{look.rest} ORDER BY {one.id} {order} LIMIT :limit"
+            f"{one.condition}{look.filters} ORDER BY {one.id} {order} LIMIT :limit"
         )
     query = each[0]
     if len(each) > 1:
@@ -90,17 +106,18 @@ def _select(
     return [dict(row._mapping) for row in _run(conn, query, values)]
 
 
-def _table(conn: Connection, one: Stream) -> str:
+def _table(conn: Connection, one: CommandStream) -> str:
     by = f" INDEXED BY {one.by}" if one.by and conn.dialect.name == "sqlite" else ""
     return f"command c{by}"
 
 
 def _between(
-    id: str, look: Look, start: str, bound: str | None, back: bool
+    id: str, look: CommandSearch, start: str, bound: str | None, back: bool
 ) -> tuple[str, dict[str, str]]:
-    """From behind `start`, up to `bound`, and of the time that was asked for.
+    """The condition: behind `start`, up to `bound`, and within the time that was asked for.
 
-    One limit at each end: of two SQLite seeks by one, and reads whole rows to see the other.
+    One limit at each end: of two limits SQLite uses one for the index, and reads whole rows for
+    the other.
     """
     first, last = look.values["first"], look.values["last"]
     if back:
@@ -112,7 +129,7 @@ def _between(
     return f"{id} {above} :low AND {id} {below} :high", {"low": low, "high": high}
 
 
-def _bound(conn: Connection, look: Look, start: str, size: int, back: bool) -> str | None:
+def _bound(conn: Connection, look: CommandSearch, start: str, size: int, back: bool) -> str | None:
     """The id up to which about `size` commands are looked at; None: to the end."""
     found: list[str] = []
     for one in look.streams:
@@ -126,10 +143,10 @@ def _bound(conn: Connection, look: Look, start: str, size: int, back: bool) -> s
     return (min(found) if back else max(found)) if found else None
 
 
-def _devices(conn: Connection, wanted: Wanted) -> Sequence[str]:
-    """The devices of small sites, if nothing but the site has to be looked at."""
+def _devices(conn: Connection, wanted: WantedCommands) -> Sequence[str]:
+    """The devices of small sites, if the site is the only condition without an index."""
     sites = wanted.sites if wanted.site is None else {wanted.site}
-    alone = Wanted(since=wanted.since, until=wanted.until)
+    alone = WantedCommands(since=wanted.since, until=wanted.until)
     if sites is None or wanted not in (
         alone._replace(site=wanted.site), alone._replace(sites=wanted.sites)
     ):  # fmt: skip
@@ -145,7 +162,7 @@ _OF_DEVICE = text(
 
 
 def _device_by_device(
-    conn: Connection, look: Look, imeis: Sequence[str], start: str, limit: int
+    conn: Connection, look: CommandSearch, imeis: Sequence[str], start: str, limit: int
 ) -> list[dict[str, Any]]:
     bounds = {"first": look.values["first"], "last": look.values["last"]}
     ids: list[str] = []
@@ -164,8 +181,10 @@ def _run(conn: Connection, query: str, values: dict[str, Any]) -> Iterator[Any]:
     return iter(conn.execute(text(query), named))
 
 
-def _of_key(conn: Connection, wanted: Wanted, limit: int, after: str | None) -> Page:
-    """The commands of one key: a handful, so all else is looked at in each."""
+def _of_key(
+    conn: Connection, wanted: WantedCommands, limit: int, after: str | None
+) -> CommandPage:
+    """The commands of one key: they are few, so all other conditions are checked in each."""
     first = "" if wanted.since is None else floor_id(wanted.since)
     last = LAST_ID if wanted.until is None else floor_id(wanted.until)
     statuses = {s for name in wanted.outcomes for s in ENDED.get(name, ())}
@@ -187,22 +206,22 @@ def _of_key(conn: Connection, wanted: Wanted, limit: int, after: str | None) -> 
         )
 
     rows = [row for row in found[:limit] if fits(row)]
-    return Page(rows, found[limit - 1]["id"] if len(found) > limit else None, None)
+    return CommandPage(rows, found[limit - 1]["id"] if len(found) > limit else None, None)
 
 
-def count(conn: Connection, wanted: Wanted) -> tuple[int, bool]:
-    """How many there are, and whether there may be more: at most MAX_COUNT are counted, and what
-    no index knows among the newest alone."""
+def count(conn: Connection, wanted: WantedCommands) -> tuple[int, bool]:
+    """How many there are, and whether there may be more: at most MAX_COUNT are counted, and with a
+    condition without an index only among the newest."""
     if wanted.key is not None:
         return len(_of_key(conn, wanted, MAX_COUNT, None).rows), False
     look, total, bound = prepared(conn, wanted), 0, None
-    if look.rest:
-        bound = _bound(conn, look, LAST_ID, NEAR + FAR, back=False)
+    if look.filters:
+        bound = _bound(conn, look, LAST_ID, FIRST_COMMANDS + MORE_COMMANDS, back=False)
     for one in look.streams:
         where, ends = _between(one.id, look, LAST_ID, bound, back=False)
         query = (
             f"SELECT count(*) FROM (SELECT 1 FROM {_table(conn, one)} WHERE {where}{one.condition}"
-            f"{look.rest} LIMIT :limit) AS found"
+            f"{look.filters} LIMIT :limit) AS found"
         )
         limit = MAX_COUNT + 1 - total
         values = {**look.values, **ends, "limit": limit}

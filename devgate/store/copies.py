@@ -17,12 +17,12 @@ from devgate.store.migrating import prepare, version_of
 from devgate.store.node_tables import owner
 from devgate.store.opening import opened
 from devgate.store.outage import in_words
-from devgate.store.quarantine import Held
+from devgate.store.quarantine import QuarantineState
 from devgate.store.schema import SCHEMA, command, device
 from devgate.store.seal import Seal, SealError
 from devgate.store.webhook_tables import webhook
 
-SHOWN = 5  # gaps, and lines of SQLite's check, that are named
+MAX_SHOWN = 5  # gaps, and lines of SQLite's check, that are named
 
 
 class Facts(NamedTuple):
@@ -39,7 +39,7 @@ class Facts(NamedTuple):
 
 
 def facts(conn: Connection, shown: str) -> Facts | None:
-    """How far this one goes; None: it has no tables of devgate. `shown` names it in errors.
+    """How far this database goes; None: it has no tables of devgate. `shown` names it in errors.
 
     Works with older schemas, too. Raises SetupError for a newer one.
     """
@@ -67,8 +67,7 @@ def facts(conn: Connection, shown: str) -> Facts | None:
 
 
 def faults(conn: Connection) -> Iterator[str]:
-    """What is wrong with the rows, in sentences. SQLite's file is looked through as a whole,
-    which reads all of it."""
+    """What is wrong with the rows, in sentences. Reads the whole file of SQLite."""
     if conn.dialect.name == "sqlite":
         said = [row[0] for row in conn.execute(text("PRAGMA integrity_check(20)"))]
         yield from (f"SQLite says that the file is damaged: {line}" for line in _first(said))
@@ -93,12 +92,14 @@ def unreadable(conn: Connection, seal: Seal) -> Iterator[str]:
 
 def _first(said: list[str]) -> list[str]:
     bad = [line for line in said if line != "ok"]
-    return bad[:SHOWN] + ([f"... and {len(bad) - SHOWN} more"] if len(bad) > SHOWN else [])
+    return bad[:MAX_SHOWN] + (
+        [f"... and {len(bad) - MAX_SHOWN} more"] if len(bad) > MAX_SHOWN else []
+    )
 
 
 def begin_quarantine(url: str, reason: str = "") -> int:
-    """As quarantine.begin(), of a database that no gateway works with. Its schema is brought up to
-    date. Raises SetupError if a gateway does, and for a database that cannot be used."""
+    """quarantine.begin() for a database that no gateway works with; migrates its schema. Raises
+    SetupError if a gateway works with it, or if it cannot be used."""
     count = 0
 
     def work(database: Database) -> None:
@@ -112,9 +113,9 @@ def begin_quarantine(url: str, reason: str = "") -> int:
     return count
 
 
-def lift_quarantine(url: str) -> Held:
-    """As quarantine.lift(), of a database that no gateway works with. Raises SetupError likewise,
-    and CallerError (409) if there is no quarantine."""
+def lift_quarantine(url: str) -> QuarantineState:
+    """quarantine.lift() for a database that no gateway works with. Raises SetupError if a gateway
+    works with it, or if it cannot be used, and CallerError (409) if there is no quarantine."""
     database = opened(url, lambda database: database.lock())
     try:
         with in_words(), database.write() as conn:
@@ -124,6 +125,6 @@ def lift_quarantine(url: str) -> Held:
 
 
 def is_damage(err: BaseException) -> bool:
-    """Whether SQLite says of a file that it is none of its own, or is damaged."""
+    """Whether SQLite reports that a file is damaged or not a database."""
     words = str(getattr(err, "orig", None) or err)
     return isinstance(err, DBAPIError) and ("malformed" in words or "not a database" in words)

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from devgate.errors import CallerError, StoreError
 from devgate.store import devices
 from devgate.store.csv_plan import OnConflict, Plan
-from devgate.store.csv_rows import Row, read_rows
+from devgate.store.csv_rows import CsvRow, read_rows
 from devgate.store.engine import Database
 from devgate.store.outage import busy, outage
 from devgate.store.staging import Staging
@@ -29,7 +29,7 @@ Progress = Callable[[str, int, int], None]  # what is done, so much of it, of so
 HOLD_SECONDS = 0.03
 PAUSE_SECONDS = 0.005  # between two: a waiting writer looks every 2 ms whether the lock is free
 FIRST_ROWS, MIN_ROWS, MAX_ROWS = 200, 20, 20_000  # in one transaction
-CHECK = 1000  # rows that are compared with the database at once
+CHECK_ROWS = 1000  # rows that are compared with the database at once
 LOCK_SECONDS = 60.0  # to go on trying while other programs hold the lock
 
 
@@ -117,7 +117,7 @@ class _Import:
             if not devices.page(conn, None, 1):
                 return
             line = done = 0
-            while rows := self._staging.after(line, CHECK):
+            while rows := self._staging.after(line, CHECK_ROWS):
                 self._plan(conn, rows)
                 line, done = rows[-1].line, done + len(rows)
                 self._progress("checking", done, self._staging.count)
@@ -134,7 +134,7 @@ class _Import:
             )
             time.sleep(PAUSE_SECONDS)
 
-    def _write_patiently(self, rows: list[Row]) -> float:
+    def _write_patiently(self, rows: list[CsvRow]) -> float:
         patience = time.monotonic() + LOCK_SECONDS
         while True:
             try:
@@ -144,7 +144,7 @@ class _Import:
                     raise
             time.sleep(PAUSE_SECONDS)
 
-    def _write(self, rows: list[Row]) -> float:
+    def _write(self, rows: list[CsvRow]) -> float:
         """Write some rows in a transaction of their own. Returns how long it held its lock."""
         with self._database.write() as conn:
             since = time.monotonic()
@@ -161,7 +161,7 @@ class _Import:
         self.imported.skipped += plan.skipped
         return time.monotonic() - since
 
-    def _plan(self, conn: Connection, rows: list[Row]) -> Plan:
+    def _plan(self, conn: Connection, rows: list[CsvRow]) -> Plan:
         return Plan(conn, rows, self._columns, self._on_conflict)
 
 

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from sqlalchemy import Connection
 
 from devgate.store import devices
-from devgate.store.csv_rows import LineError, OnFault, Row, at, refuse
+from devgate.store.csv_rows import CsvRow, LineError, OnFault, at, refuse
 from devgate.store.device import MAX_ID, Device
 
 OnConflict = Literal["fail", "skip", "update"]
@@ -28,12 +28,12 @@ class Plan:
     def __init__(
         self,
         conn: Connection,
-        rows: list[Row],
+        rows: list[CsvRow],
         columns: frozenset[str],
         on_conflict: OnConflict,
         fault: OnFault = refuse,
     ) -> None:
-        self.added: list[Row] = []
+        self.added: list[CsvRow] = []
         self.updated: list[Device] = []
         self.changes: list[Change] = []  # those of `updated`, with their lines
         self.skipped = 0

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from devgate.store.csv_import import CHECK, Progress, size_of
+from devgate.store.csv_import import CHECK_ROWS, Progress, size_of
 from devgate.store.csv_plan import Change, OnConflict, Plan
-from devgate.store.csv_rows import LineError, Row, read_rows
+from devgate.store.csv_rows import CsvRow, LineError, read_rows
 from devgate.store.engine import Database
 from devgate.store.staging import Staging
 
@@ -24,7 +24,7 @@ class Preview:
     skipped: int = 0
     faults: int = 0  # lines: with one of them the import takes nothing
     errors: list[LineError] = field(default_factory=list)  # the first of them
-    additions: list[Row] = field(default_factory=list)  # the first of them
+    additions: list[CsvRow] = field(default_factory=list)  # the first of them
     changes: list[Change] = field(default_factory=list)  # the first of them
 
     def fault(self, err: LineError) -> None:
@@ -51,7 +51,7 @@ class Preview:
         }
 
 
-def _addition(row: Row) -> dict[str, object]:
+def _addition(row: CsvRow) -> dict[str, object]:
     return {"line": row.line, "imei": row.imei, "id": row.id, "name": row.name, "site": row.site}
 
 
@@ -66,7 +66,7 @@ def _change(change: Change) -> dict[str, object]:
 def preview_csv(
     database: Database, file: BinaryIO, on_conflict: OnConflict, progress: Progress
 ) -> Preview:
-    """Read and compare the whole file, in bounded memory. Raises StoreError."""
+    """Read the whole file and compare it, in bounded memory. Raises StoreError."""
     found = Preview()
     with Staging() as staging:
         size = size_of(file)
@@ -80,7 +80,7 @@ def preview_csv(
         found.rows = staging.count
         with database.read() as conn:
             line = done = 0
-            while some := staging.after(line, CHECK):
+            while some := staging.after(line, CHECK_ROWS):
                 plan = Plan(conn, some, columns, on_conflict, found.fault)
                 found.added += len(plan.added)
                 found.updated += len(plan.updated)

@@ -1,4 +1,4 @@
-"""The rows of a CSV file, each checked for itself. control.md section 3 has the columns."""
+"""The rows of a CSV file, each checked by itself. control.md section 3 has the columns."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ YES_AND_NO: Mapping[str, bool] = {
 }  # fmt: skip
 
 
-class Row(NamedTuple):
+class CsvRow(NamedTuple):
     """One good row, and the line that it starts on. An absent column has its default."""
 
     line: int
     imei: Imei
-    id: int | None  # None: to be counted up
+    id: int | None  # None: the next free one
     name: str
     site: str
     phone: str | None
@@ -45,13 +45,13 @@ class Row(NamedTuple):
     longitude: float | None = None
 
     def device(self, id: int) -> Device:
-        """The device that the row makes; with `id`, if the row has none itself."""
+        """The device in the row; with `id`, if the row has none."""
         return Device(self.imei, id if self.id is None else self.id, *self[3:])
 
     def over(self, old: Device, columns: frozenset[str]) -> Device:
-        """The device that is there with what the file says of it: its columns alone.
+        """The existing device, changed in the columns of the file.
 
-        Raises CallerError (400) if that cannot be stored.
+        Raises CallerError (400) if the result cannot be stored.
         """
         says: dict[str, Any] = {name: getattr(self, name) for name in columns}
         if self.id is None:
@@ -81,15 +81,15 @@ def at(line: int, text: str) -> LineError:
 
 
 def refuse(err: LineError) -> None:
-    """The first line at fault decides: nothing of the file is taken. Raises it."""
+    """Raises the error of the first wrong line: nothing of the file is imported."""
     raise err
 
 
-def read_rows(file: BinaryIO, fault: OnFault = refuse) -> tuple[frozenset[str], Iterator[Row]]:
-    """The columns of the file, and its good rows. Empty lines count as lines and are passed over.
+def read_rows(file: BinaryIO, fault: OnFault = refuse) -> tuple[frozenset[str], Iterator[CsvRow]]:
+    """The columns of the file, and its good rows. Empty lines are skipped, and count as lines.
 
-    `fault` is called for each row that is wrong. Raises LineError, while iterating, too, for what
-    ends the file: a wrong header, or what is no CSV or no UTF-8.
+    `fault` is called for each wrong row. Raises LineError, also while iterating, for an error
+    after which nothing can be read: a wrong header, or a file that is not CSV or not UTF-8.
     """
     records = _records(file)
     line, header = next(records, (1, []))
@@ -107,7 +107,7 @@ def read_rows(file: BinaryIO, fault: OnFault = refuse) -> tuple[frozenset[str], 
 
 
 def _unknown(line: int, name: str) -> LineError:
-    """A column that there is not. Spreadsheets of some languages write other signs than commas."""
+    """The error for an unknown column. In some languages spreadsheets write no commas."""
     for sign, called in ((";", "semicolons"), ("\t", "tabs")):
         if sign in name:
             return at(line, f"there are {called} between the columns; write the file with commas")
@@ -118,7 +118,7 @@ def _unknown(line: int, name: str) -> LineError:
 
 def _rows(
     names: list[str], records: Iterator[tuple[int, list[str]]], fault: OnFault
-) -> Iterator[Row]:
+) -> Iterator[CsvRow]:
     for line, cells in records:
         if len(cells) != len(names):
             fault(at(line, f"{len(names)} columns expected, as in the header, not {len(cells)}"))
@@ -131,7 +131,7 @@ def _rows(
             yield row
 
 
-def _row(line: int, given: Mapping[str, str]) -> Row:
+def _row(line: int, given: Mapping[str, str]) -> CsvRow:
     number = given.get("id", "").strip()
     if number and not (number.isascii() and number.isdigit()):
         raise CallerError("400", f"id: a number expected, not {shown(number)}")
@@ -141,7 +141,7 @@ def _row(line: int, given: Mapping[str, str]) -> Row:
     device = checked(
         Device(
             imei=imei(given["imei"].strip()),
-            # Not known yet: texts must fit with the longest there is.
+            # The id is not known yet: texts must fit with the longest one.
             id=int(number[:12]) if number else MAX_ID,
             name=given.get("name", ""),
             site=given.get("site", ""),
@@ -153,11 +153,11 @@ def _row(line: int, given: Mapping[str, str]) -> Row:
             **_record(given),
         )
     )
-    return Row(line, device.imei, device.id if number else None, *device[2:])
+    return CsvRow(line, device.imei, device.id if number else None, *device[2:])
 
 
 def _record(given: Mapping[str, str]) -> dict[str, Any]:
-    """What the row says of the machine's record: empty cells say nothing."""
+    """The fields of the machine's record in the row, without empty cells."""
     found: dict[str, Any] = {}
     for name in RECORD:
         if (text := given.get(name, "")).strip():

@@ -41,8 +41,8 @@ class Device(NamedTuple):
 
 
 COLUMNS: Final = Device._fields
-KEPT: Final = COLUMNS[: COLUMNS.index("enabled") + 1]  # that the gateway has in memory
-RECORD: Final = COLUMNS[len(KEPT) :]
+MEMORY_COLUMNS: Final = COLUMNS[: COLUMNS.index("enabled") + 1]  # that the gateway has in memory
+RECORD: Final = COLUMNS[len(MEMORY_COLUMNS) :]
 # A QR text may have lines (a visiting card) and turn text around: it is in no list.
 _OF_QR = "\r\n\t\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 NULLABLE: Final = ("phone", "qr", *RECORD)  # a text or nothing
@@ -81,7 +81,7 @@ def checked(device: Device) -> Device:
             size = max(len(filled(given, device.imei, device.id).encode()), len(given.encode()))
             if size > MAX_TEXT:
                 raise bad(name, f"at most {MAX_TEXT} bytes fit into a frame, and this is {size}")
-    record = device[len(KEPT) :]
+    record = device[len(MEMORY_COLUMNS) :]
     if any(value is not None for value in record):
         return device._replace(**checked_record(dict(zip(RECORD, record, strict=True))))
     return device

@@ -12,13 +12,13 @@ from devgate.store.device import MAX_ID
 from devgate.store.site_devices import some
 
 MAX_DEVICES = 10_000  # of a set that is looked at as a whole; also up to which devices are counted
-SMALL = 1000  # devices of a set that is looked at before all else
-TERMS = 200  # of the words' index: two letters that begin more of them are no help
+SMALL_SET = 1000  # devices of a set that is looked at before all else
+MAX_TERMS = 200  # terms of the words' index with the same first two letters; more are not searched
 HOUR = 3600
 
 
-class Wanted(NamedTuple):
-    """Which devices are looked for: all that is given has to be so."""
+class WantedDevices(NamedTuple):
+    """The conditions of a search for devices: all that are given must hold."""
 
     text: str | None = None  # part of name, site or IMEI, or the number of the device
     site: str | None = None
@@ -43,8 +43,8 @@ class Wanted(NamedTuple):
         return {n: v for n, v in given if v is not None and n not in ("now", "running_now")}
 
 
-def conditions(wanted: Wanted, on_sqlite: bool) -> tuple[str, dict[str, Any]]:
-    """SQL that begins with AND, over the tables d, p and u, with its values."""
+def conditions(wanted: WantedDevices, on_sqlite: bool) -> tuple[str, dict[str, Any]]:
+    """The conditions in SQL, which begins with AND, over the tables d, p and u; and its values."""
     parts: list[str] = []
     values: dict[str, Any] = {}
     if wanted.text is not None:
@@ -86,7 +86,7 @@ def conditions(wanted: Wanted, on_sqlite: bool) -> tuple[str, dict[str, Any]]:
 
 
 def _contains(words: str, on_sqlite: bool, values: dict[str, Any]) -> str:
-    """SQLite's LIKE does not mind the case of letters from a to z."""
+    """In SQLite, LIKE ignores the case of the letters a to z."""
     like = "LIKE" if on_sqlite else "ILIKE"
     signs = str.maketrans({"%": "/%", "_": "/_", "/": "//"})
     values["words"] = f"%{words.translate(signs)}%"
@@ -99,20 +99,20 @@ def _contains(words: str, on_sqlite: bool, values: dict[str, Any]) -> str:
     return f"({' OR '.join(found)})"
 
 
-def few(conn: Connection, wanted: Wanted, most: int) -> Sequence[str] | None:
-    """At most `most` devices, among which all are that are looked for; None if no index gives that
-    few. Not all of them are looked for: they fit one of the conditions."""
+def few(conn: Connection, wanted: WantedDevices, limit: int) -> Sequence[str] | None:
+    """At most `limit` devices that match one condition; so all devices that match all conditions
+    are among them. None if no index gives so small a set."""
     best: Sequence[str] | None = None
-    for one in _sets(conn, wanted, most + 1):
-        if one is not None and len(one) <= most and (best is None or len(one) < len(best)):
+    for one in _sets(conn, wanted, limit + 1):
+        if one is not None and len(one) <= limit and (best is None or len(one) < len(best)):
             best = one
-            if len(best) <= SMALL:
+            if len(best) <= SMALL_SET:
                 break
     return best
 
 
-def alone(wanted: Wanted) -> bool:
-    """Whether one thing is looked for, which an index gives: few() has counted it."""
+def alone(wanted: WantedDevices) -> bool:
+    """Whether there is only one condition, and it has an index: then few() has counted it."""
     known = ("site", "sites", "model", "away_since", "idle_since", "failing", "online")
     if len(wanted.filters) != 1:
         return False
@@ -120,32 +120,32 @@ def alone(wanted: Wanted) -> bool:
     return name in known or (name in ("enabled", "seen") and value is False)
 
 
-def _sets(conn: Connection, wanted: Wanted, most: int) -> Iterator[Sequence[str] | None]:
+def _sets(conn: Connection, wanted: WantedDevices, limit: int) -> Iterator[Sequence[str] | None]:
     if wanted.running and wanted.running_now is not None:
         yield list(wanted.running_now)
-    limit = {"limit": most}
+    bound = {"limit": limit}
     if wanted.failing is not None:
-        yield conn.scalars(_FAILING, {**limit, "failing": wanted.failing}).all()
+        yield conn.scalars(_FAILING, {**bound, "failing": wanted.failing}).all()
     if wanted.seen is False:
-        yield conn.scalars(_NEVER, limit).all()
+        yield conn.scalars(_NEVER, bound).all()
     if wanted.enabled is False:
-        yield conn.scalars(_DISABLED, limit).all()
+        yield conn.scalars(_DISABLED, bound).all()
     if wanted.site is not None:
-        yield conn.scalars(_SITE, {**limit, "site": wanted.site}).all()
+        yield conn.scalars(_SITE, {**bound, "site": wanted.site}).all()
     if wanted.sites is not None:
-        yield some(conn, wanted.sites, most)
+        yield some(conn, wanted.sites, limit)
     if wanted.model is not None:
-        yield conn.scalars(_MODEL, {**limit, "model": wanted.model}).all()
-    # PostgreSQL finds all that have the letters, however few are asked for.
-    if wanted.text is not None and (conn.dialect.name == "sqlite" or most > SMALL + 1):
-        yield _by_words(conn, wanted.text, most)
+        yield conn.scalars(_MODEL, {**bound, "model": wanted.model}).all()
+    # PostgreSQL reads all rows with the letters, even for a small limit.
+    if wanted.text is not None and (conn.dialect.name == "sqlite" or limit > SMALL_SET + 1):
+        yield _by_words(conn, wanted.text, limit)
     if wanted.away_since is not None:
-        yield conn.scalars(_AWAY, {**limit, "at": wanted.away_since}).all()
+        yield conn.scalars(_AWAY, {**bound, "at": wanted.away_since}).all()
     if wanted.idle_since is not None:
         hour = int(wanted.idle_since // HOUR)
-        yield conn.scalars(_IDLE, {**limit, "hour": hour}).all()
+        yield conn.scalars(_IDLE, {**bound, "hour": hour}).all()
     if wanted.online is not None:
-        yield conn.scalars(_ONLINE if wanted.online else _OFFLINE, limit).all()
+        yield conn.scalars(_ONLINE if wanted.online else _OFFLINE, bound).all()
 
 
 # Written as the indexes have it: otherwise SQLite does not use them.
@@ -173,15 +173,15 @@ _LOWER = text("SELECT lower(CAST(:words AS text))")  # as the index has them
 _NUMBER = text("SELECT imei FROM device WHERE id = :number")
 
 
-def _by_words(conn: Connection, words: str, most: int) -> Sequence[str] | None:
+def _by_words(conn: Connection, words: str, limit: int) -> Sequence[str] | None:
     """Devices whose name, site or IMEI may have these words, and the one with that number."""
     if conn.dialect.name == "sqlite":
-        found = _by_trigrams(conn, words.lower(), most)
+        found = _by_trigrams(conn, words.lower(), limit)
     elif len(words) > 1:
         lower = str(conn.scalar(_LOWER, {"words": words}))
         size = min(3, len(lower))
         grams = [lower[n : n + size] for n in range(len(lower) - size + 1)]
-        found = conn.scalars(_GRAMS, {"grams": grams, "limit": most}).all()
+        found = conn.scalars(_GRAMS, {"grams": grams, "limit": limit}).all()
     else:
         found = None  # PostgreSQL has groups of two and three letters
     if found is not None and words.isascii() and words.isdigit() and int(words) <= MAX_ID:
@@ -190,21 +190,21 @@ def _by_words(conn: Connection, words: str, most: int) -> Sequence[str] | None:
     return found
 
 
-def _by_trigrams(conn: Connection, words: str, most: int) -> Sequence[str] | None:
-    """One or two letters are looked for as the beginnings of three: no name ends without two signs
-    behind it in the index."""
+def _by_trigrams(conn: Connection, words: str, limit: int) -> Sequence[str] | None:
+    """One or two letters are searched as the beginnings of three: in the index each name is
+    followed by two more characters."""
     if len(words) >= 3:
         grams = dict.fromkeys(words[n : n + 3] for n in range(len(words) - 2))
         query = " AND ".join(map(_quoted, grams))
     else:
-        span = {"first": words, "end": words + "\U0010ffff", "limit": TERMS + 1}
+        span = {"first": words, "end": words + "\U0010ffff", "limit": MAX_TERMS + 1}
         terms = conn.scalars(_TERMS, span).all()
-        if len(terms) > TERMS:
+        if len(terms) > MAX_TERMS:
             return None
         query = " OR ".join(map(_quoted, terms))
     if not query:
         return []
-    found = conn.scalars(_MATCH, {"query": query, "limit": most})
+    found = conn.scalars(_MATCH, {"query": query, "limit": limit})
     return list(dict.fromkeys(found))
 
 

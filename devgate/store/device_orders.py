@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from devgate.errors import CallerError
 from devgate.model import IMEI
 from devgate.store.device import MAX_ID
-from devgate.store.device_filters import Wanted
+from devgate.store.device_filters import WantedDevices
 
 SORTS = ("imei", "id", "name", "site", "since", "state")
 MAX_CURSOR = 240  # characters
@@ -41,7 +41,7 @@ KEYS = {name: walk.columns for name, walk in WALKS.items()} | {
 RANKS = 5  # of the order by state: running, idle, offline, never seen, disabled
 
 
-def walk_of(sort: str, wanted: Wanted) -> Walk:
+def walk_of(sort: str, wanted: WantedDevices) -> Walk:
     """The index for an order of one index. The devices of one site lie together."""
     walk = WALKS[sort]
     if wanted.site is not None and sort in ("imei", "site"):
@@ -49,23 +49,23 @@ def walk_of(sort: str, wanted: Wanted) -> Walk:
     return walk
 
 
-def ranked(wanted: Wanted, rank: int) -> tuple[Wanted | None, tuple[Walk, ...]]:
+def ranked(wanted: WantedDevices, rank: int) -> tuple[WantedDevices | None, tuple[Walk, ...]]:
     """Those of a rank of the order by state, if it can have any, and the indexes that have
     them."""
-    own: dict[str, Any] = {"enabled": rank != 4}
+    implied: dict[str, Any] = {"enabled": rank != 4}
     if rank != 4:
-        own["running"] = rank == 0
+        implied["running"] = rank == 0
     if rank in (1, 2, 3):
-        own["online"] = rank == 1
+        implied["online"] = rank == 1
     if rank in (2, 3):
-        own["seen"] = rank == 2
-    if any(getattr(wanted, name) not in (None, value) for name, value in own.items()):
+        implied["seen"] = rank == 2
+    if any(getattr(wanted, name) not in (None, value) for name, value in implied.items()):
         return None, ()
     walks = {1: (THERE,), 2: (SEEN,), 3: (NEVER,)}
-    return wanted._replace(**own), walks.get(rank, (NEVER, SEEN, THERE))
+    return wanted._replace(**implied), walks.get(rank, (NEVER, SEEN, THERE))
 
 
-def of_time(wanted: Wanted, walks: Sequence[Walk]) -> list[Walk]:
+def of_time(wanted: WantedDevices, walks: Sequence[Walk]) -> list[Walk]:
     """Those of the indexes by time that can have what is wanted."""
     away = wanted.away_since is not None
     return [
@@ -87,11 +87,11 @@ def place(sort: str, given: str | None, name: str) -> Key | None:
     """The key that a cursor stands for. Raises CallerError (400) for one of another order."""
     if given is None:
         return None
-    imei, colon, rest = given.partition(":")
+    imei, colon, key = given.partition(":")
     try:
         if not IMEI.fullmatch(imei) or bool(colon) != (sort != "imei"):
             raise ValueError
-        return (*_parts(sort, rest), imei)
+        return (*_parts(sort, key), imei)
     except ValueError:
         raise CallerError(
             "400", f"{name}: a `next` or `prev` of a page of the same sort expected"

@@ -2,7 +2,7 @@
 
 Four steps find a page, each with a bound, so that none takes long with a million devices:
 
-1. What is rare has an index that gives it: at most `device_filters.SMALL` devices, which are
+1. What is rare has an index that gives it: at most `device_filters.SMALL_SET` devices, which are
    looked at and sorted as a whole.
 2. Some hundreds of devices are looked at in the order of the page. What is found often is found
    near.
@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from devgate.store.device_filters import MAX_DEVICES, SMALL, Wanted, alone
+from devgate.store.device_filters import MAX_DEVICES, SMALL_SET, WantedDevices, alone
 from devgate.store.device_orders import (
     NEVER,
     RANKS,
@@ -35,25 +35,30 @@ from devgate.store.device_orders import (
     ranked,
     walk_of,
 )
-from devgate.store.device_rows import Row, Rows
+from devgate.store.device_rows import DeviceRow, Rows
 
-NEAR, FAR = 500, 8000  # devices that are looked at in the order of the page, in two steps
-MANY = 10  # times MAX_DEVICES: where about that many have a word, no set of them is looked for
+FIRST_DEVICES, MORE_DEVICES = (
+    500,
+    8000,
+)  # devices that are looked at in the order of the page, in two steps
+MANY_TIMES = (
+    10  # times MAX_DEVICES: where about that many have a word, no set of them is looked for
+)
 
 
-class Page(NamedTuple):
+class DevicePage(NamedTuple):
     """Devices, and the cursors behind and before which to go on."""
 
-    rows: Sequence[Row]
+    rows: Sequence[DeviceRow]
     next: str | None
     prev: str | None
     counted: tuple[int, bool] | None = None  # how many there are, and whether there may be more
 
 
 def find(
-    conn: Connection, wanted: Wanted, limit: int, *, sort: str = "imei", down: bool = False,
+    conn: Connection, wanted: WantedDevices, limit: int, *, sort: str = "imei", down: bool = False,
     after: str | None = None, before: str | None = None, counted: bool = False,
-) -> Page:  # fmt: skip
+) -> DevicePage:  # fmt: skip
     """At most `limit` devices in that order; `down`: the last first. They come behind the cursor
     `after`, or in front of `before`. `counted`: all are counted, up to MAX_DEVICES.
 
@@ -61,7 +66,7 @@ def find(
     """
     back = after is None and before is not None
     start = place(sort, before if back else after, "before" if back else "after")
-    look = _Look(conn, wanted, sort, down != back)
+    look = _Search(conn, wanted, sort, down != back)
     rows, seen = look.rows(start, limit + 1)
     ahead = cursor(seen) if seen is not None else None
     if len(rows) > limit:
@@ -73,21 +78,21 @@ def find(
         count = (len(rows), False) if everything else look.count()
     if back:
         rows.reverse()
-        return Page(rows, cursor(rows[-1].key) if rows else None, ahead, count)
+        return DevicePage(rows, cursor(rows[-1].key) if rows else None, ahead, count)
     behind = cursor(rows[0].key) if rows and start is not None else None
-    return Page(rows, ahead, behind, count)
+    return DevicePage(rows, ahead, behind, count)
 
 
-class _Look:
+class _Search:
     """One search in one direction. `down`: from the last to the first."""
 
-    def __init__(self, conn: Connection, wanted: Wanted, sort: str, down: bool) -> None:
+    def __init__(self, conn: Connection, wanted: WantedDevices, sort: str, down: bool) -> None:
         self._conn = conn
         self._wanted = wanted
         self._sort, self._down = sort, down
         self._rows = Rows(conn, wanted, down)
 
-    def rows(self, start: Key | None, limit: int) -> tuple[list[Row], Key | None]:
+    def rows(self, start: Key | None, limit: int) -> tuple[list[DeviceRow], Key | None]:
         """At most `limit` rows behind `start`; and how far was looked, if that was not to the
         end and there are fewer."""
         if self._sort == "state":
@@ -105,31 +110,33 @@ class _Look:
         if not self._wanted.filters:
             query = "SELECT count(*) FROM (SELECT 1 FROM device LIMIT :limit) AS found"
             return int(self._conn.scalar(text(query), {"limit": MAX_DEVICES + 1}) or 0), False
-        near = None
+        first = None
         if set(self._wanted.filters) == {"text"} and not self._rows.on_sqlite:
             # PostgreSQL reads what the index has of the words to its end before it gives the first
             # device: not where the devices that are near show that these are far too many.
-            near = self._near()
-            if near[0] * self._rows.about() > MANY * MAX_DEVICES * (NEAR + FAR):
-                return near
+            first = self._count_first()
+            if first[0] * self._rows.about() > MANY_TIMES * MAX_DEVICES * (
+                FIRST_DEVICES + MORE_DEVICES
+            ):
+                return first
         if (some := self._rows.few(self._wanted, MAX_DEVICES)) is not None:
             return int(self._rows.whole(some, self._wanted, "count(*)")[0][0]), False
         if alone(self._wanted):
             return MAX_DEVICES + 1, True  # the index had more
-        return near or self._near()
+        return first or self._count_first()
 
-    def _near(self) -> tuple[int, bool]:
+    def _count_first(self) -> tuple[int, bool]:
         """How many fit of the first ones, and whether there are others."""
         walk = walk_of("imei", self._wanted)
-        bound = self._rows.bound(walk, None, NEAR + FAR)
+        bound = self._rows.bound(walk, None, FIRST_DEVICES + MORE_DEVICES)
         return self._rows.count(walk, bound, MAX_DEVICES + 1), bound is not None
 
     # Orders of several indexes
 
-    def _by_state(self, start: Key | None, limit: int) -> tuple[list[Row], Key | None]:
+    def _by_state(self, start: Key | None, limit: int) -> tuple[list[DeviceRow], Key | None]:
         """Those that run, then the idle, the offline, the never seen and the disabled ones; each
         by the time since when."""
-        found: list[Row] = []
+        found: list[DeviceRow] = []
         for rank in range(RANKS)[:: -1 if self._down else 1]:
             place = None
             if start is not None:
@@ -148,25 +155,30 @@ class _Look:
         return found, None
 
     def _by_since(
-        self, start: Key | None, limit: int, wanted: Wanted, walks: Sequence[Walk]
-    ) -> tuple[list[Row], Key | None]:
+        self, start: Key | None, limit: int, wanted: WantedDevices, walks: Sequence[Walk]
+    ) -> tuple[list[DeviceRow], Key | None]:
         """The never seen ones have no time, and come as the oldest."""
         walks = of_time(wanted, walks)
-        if (some := self._rows.few(wanted, SMALL)) is not None:
+        if (some := self._rows.few(wanted, SMALL_SET)) is not None:
             return self._rows.sorted(some, wanted, "since", start, limit), None
-        near, horizon = self._merged(walks, start, limit, wanted, NEAR)
-        if len(near) >= limit or horizon is None:
-            return near[:limit], None
+        first, horizon = self._merged(walks, start, limit, wanted, FIRST_DEVICES)
+        if len(first) >= limit or horizon is None:
+            return first[:limit], None
         if (some := self._rows.few(wanted, MAX_DEVICES)) is not None:
             return self._rows.sorted(some, wanted, "since", start, limit), None
-        rows, end = self._merged(walks, horizon, limit - len(near), wanted, FAR)
-        return near + rows, None if len(near) + len(rows) >= limit else end
+        rows, end = self._merged(walks, horizon, limit - len(first), wanted, MORE_DEVICES)
+        return first + rows, None if len(first) + len(rows) >= limit else end
 
     def _merged(
-        self, walks: Sequence[Walk], start: Key | None, limit: int, wanted: Wanted, size: int
-    ) -> tuple[list[Row], Key | None]:
+        self,
+        walks: Sequence[Walk],
+        start: Key | None,
+        limit: int,
+        wanted: WantedDevices,
+        size: int,
+    ) -> tuple[list[DeviceRow], Key | None]:
         """From all of them in order; and up to where that is whole, if it is not to the end."""
-        found: list[Row] = []
+        found: list[DeviceRow] = []
         horizons: list[Key] = []
         for walk in walks:
             never, place = walk is NEVER, start
@@ -190,23 +202,25 @@ class _Look:
 
     # One index
 
-    def _walked(self, walk: Walk, start: Key | None, limit: int) -> tuple[list[Row], Key | None]:
+    def _walked(
+        self, walk: Walk, start: Key | None, limit: int
+    ) -> tuple[list[DeviceRow], Key | None]:
         wanted = self._wanted
         if not wanted.filters:
             return self._rows.select(walk, start, None, limit, wanted), None
-        if not walk.where and (some := self._rows.few(wanted, SMALL)) is not None:
+        if not walk.where and (some := self._rows.few(wanted, SMALL_SET)) is not None:
             return self._rows.sorted(some, wanted, self._sort, start, limit), None
-        near, seen = self._step(walk, start, limit, wanted, NEAR)
-        if len(near) >= limit or seen is None:
-            return near, None
+        first, seen = self._step(walk, start, limit, wanted, FIRST_DEVICES)
+        if len(first) >= limit or seen is None:
+            return first, None
         if (some := self._rows.few(wanted, MAX_DEVICES)) is not None:
             return self._rows.sorted(some, wanted, self._sort, start, limit), None
-        rows, end = self._step(walk, seen, limit - len(near), wanted, FAR)
-        return near + rows, None if len(near) + len(rows) >= limit else end
+        rows, end = self._step(walk, seen, limit - len(first), wanted, MORE_DEVICES)
+        return first + rows, None if len(first) + len(rows) >= limit else end
 
     def _step(
-        self, walk: Walk, start: Key | None, limit: int, wanted: Wanted, size: int
-    ) -> tuple[list[Row], Key | None]:
+        self, walk: Walk, start: Key | None, limit: int, wanted: WantedDevices, size: int
+    ) -> tuple[list[DeviceRow], Key | None]:
         """Those among the next `size`; and where these end, unless that is the end of all."""
         bound = self._rows.bound(walk, start, size)
         rows = self._rows.select(walk, start, bound, limit, wanted)

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from devgate.store.device import KEPT, Device
-from devgate.store.device_filters import Wanted, as_list, conditions, few
+from devgate.store.device import MEMORY_COLUMNS, Device
+from devgate.store.device_filters import WantedDevices, as_list, conditions, few
 from devgate.store.device_orders import KEYS, Key, Walk
 
 PRESENCE = ("online", "since", "heard", "address", "running_until", "incarnation")
-_SHOWN = ", ".join([*(f"d.{c}" for c in KEPT), *(f"p.{c}" for c in PRESENCE)])
+_SHOWN = ", ".join([*(f"d.{c}" for c in MEMORY_COLUMNS), *(f"p.{c}" for c in PRESENCE)])
 
 _BY_KEY = text(
     "SELECT set_config('enable_hashjoin', 'off', true), "
@@ -22,7 +22,7 @@ _BY_KEY = text(
 _ABOUT = text("SELECT reltuples FROM pg_class WHERE oid = CAST('device' AS regclass)")
 
 
-class Row(NamedTuple):
+class DeviceRow(NamedTuple):
     """A device of a page, with its row of `presence`."""
 
     key: Key
@@ -36,7 +36,7 @@ _FIRST = {"d": "device d CROSS JOIN presence p", "p": "presence p CROSS JOIN dev
 class Rows:
     """What a search reads, in one direction. `down`: from the last to the first."""
 
-    def __init__(self, conn: Connection, wanted: Wanted, down: bool) -> None:
+    def __init__(self, conn: Connection, wanted: WantedDevices, down: bool) -> None:
         self._conn = conn
         self._wanted = wanted
         self._down = down
@@ -60,8 +60,8 @@ class Rows:
         return None if row is None else tuple(row)
 
     def select(
-        self, walk: Walk, start: Key | None, bound: Key | None, limit: int, wanted: Wanted
-    ) -> list[Row]:
+        self, walk: Walk, start: Key | None, bound: Key | None, limit: int, wanted: WantedDevices
+    ) -> list[DeviceRow]:
         """Those that fit between two keys, in the order of the index."""
         where, values = conditions(wanted, self.on_sqlite)
         between, more = self._between(walk, start, bound)
@@ -73,15 +73,15 @@ class Rows:
         found = self._conn.execute(text(query), {**values, **more, "limit": limit})
         return [_row(tuple(row), len(walk.columns)) for row in found]
 
-    def count(self, walk: Walk, bound: Key | None, most: int) -> int:
-        """How many fit up to that key, at most `most`."""
+    def count(self, walk: Walk, bound: Key | None, limit: int) -> int:
+        """How many fit up to that key, at most `limit`."""
         where, values = conditions(self._wanted, self.on_sqlite)
         between, more = self._between(walk, None, bound)
         query = (
             f"SELECT count(*) FROM (SELECT 1 FROM {self._source('d', self._wanted)}{where}"
             f"{between} LIMIT :limit) AS found"
         )
-        values |= {**more, "limit": most}
+        values |= {**more, "limit": limit}
         return int(self._conn.scalar(text(query), values) or 0)
 
     def _between(
@@ -103,7 +103,7 @@ class Rows:
     def _order(self, columns: Sequence[str]) -> str:
         return ", ".join(f"{column} DESC" if self._down else column for column in columns)
 
-    def _source(self, table: str, wanted: Wanted) -> str:
+    def _source(self, table: str, wanted: WantedDevices) -> str:
         """The tables, in the order in which they are read: SQLite keeps to it."""
         joined = f"{_FIRST[table]}"
         on = " WHERE p.imei = d.imei"
@@ -113,17 +113,17 @@ class Rows:
 
     # A set as a whole
 
-    def few(self, wanted: Wanted, most: int) -> Sequence[str] | None:
-        """The IMEIs of a set that an index gives; None if it has more than `most`."""
+    def few(self, wanted: WantedDevices, limit: int) -> Sequence[str] | None:
+        """The IMEIs of a set that an index gives; None if it has more than `limit`."""
         if wanted is not self._wanted:
-            return few(self._conn, wanted, most)
-        if self._set is None and self._asked < most:
-            self._set, self._asked = few(self._conn, wanted, most), most
+            return few(self._conn, wanted, limit)
+        if self._set is None and self._asked < limit:
+            self._set, self._asked = few(self._conn, wanted, limit), limit
         return self._set
 
     def sorted(
-        self, imeis: Sequence[str], wanted: Wanted, sort: str, start: Key | None, limit: int
-    ) -> list[Row]:
+        self, imeis: Sequence[str], wanted: WantedDevices, sort: str, start: Key | None, limit: int
+    ) -> list[DeviceRow]:
         """Those of a set that fit, behind a key of that order."""
         keys, values, behind = KEYS[sort], {}, ""
         if start is not None:
@@ -137,7 +137,7 @@ class Rows:
         return [_row(row, len(keys)) for row in found]
 
     def whole(
-        self, imeis: Sequence[str], wanted: Wanted, what: str, end: str = "",
+        self, imeis: Sequence[str], wanted: WantedDevices, what: str, end: str = "",
         more: Mapping[str, Any] = MappingProxyType({}),
     ) -> list[tuple[Any, ...]]:  # fmt: skip
         """What is asked of those of a set that fit."""
@@ -156,9 +156,11 @@ class Rows:
             self._conn.execute(_BY_KEY)
 
 
-def _row(values: tuple[Any, ...], keys: int) -> Row:
-    end = keys + len(KEPT)
+def _row(values: tuple[Any, ...], keys: int) -> DeviceRow:
+    end = keys + len(MEMORY_COLUMNS)
     enabled = bool(values[end - 1])
     device = Device(*values[keys : end - 1])._replace(enabled=enabled)
     presence = dict(zip(PRESENCE, values[end:], strict=True))
-    return Row(tuple(values[:keys]), device, {**presence, "online": bool(presence["online"])})
+    return DeviceRow(
+        tuple(values[:keys]), device, {**presence, "online": bool(presence["online"])}
+    )

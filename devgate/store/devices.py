@@ -11,32 +11,32 @@ from sqlalchemy import ARRAY, Connection, bindparam, delete, func, insert, selec
 from devgate.errors import CallerError
 from devgate.model import Imei
 from devgate.store import schema
-from devgate.store.device import COLUMNS, KEPT, MAX_ID, Device, checked
+from devgate.store.device import COLUMNS, MAX_ID, MEMORY_COLUMNS, Device, checked
 from devgate.store.machine_record import tagged
 from devgate.store.schema import device as t
 
 T = TypeVar("T")
 
-CHUNK = 500  # values in one IN (...): both databases take far more, and gain nothing by it
+IN_VALUES = 500  # values in one IN (...): more would work in both databases, and save nothing
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
-    """What happened to devices up to `revision`, each device's last state without its record."""
+class DeviceChanges:
+    """The changes of devices up to `revision`: the last state of each, without its record."""
 
     revision: int
     changed: list[Device]
-    added: frozenset[Imei]  # those of them that were not there at the revision before
+    added: frozenset[Imei]  # those of them that are new
     removed: list[Imei]
-    more: bool  # there is more than was asked for: ask again from `revision`
+    more: bool  # there are further changes: ask again from `revision`
 
 
 ALL = select(*(t.c[name] for name in COLUMNS))  # rows that Device is made from
-_KEPT = select(*(t.c[name] for name in KEPT))
+_KEPT = select(*(t.c[name] for name in MEMORY_COLUMNS))
 _CHANGED = _KEPT.add_columns(t.c.added)
 _ADD = insert(t)
-# PostgreSQL: a column an array, so that many rows are one statement. One each costs ten times
-# the time, most of it the triggers that run once for a statement.
+# PostgreSQL: each column is an array, so that many rows are one statement. A statement for each
+# row takes ten times as long, mostly because triggers run once for each statement.
 _ADD_ARRAYS = insert(t).from_select(
     COLUMNS,
     select(*(func.unnest(bindparam(c.name, type_=ARRAY(c.type))) for c in ALL.selected_columns)),
@@ -50,8 +50,8 @@ _EDIT = (
 
 def in_chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
     """The values, as many at a time as go into one IN (...)."""
-    for start in range(0, len(values), CHUNK):
-        yield values[start : start + CHUNK]
+    for start in range(0, len(values), IN_VALUES):
+        yield values[start : start + IN_VALUES]
 
 
 def get(conn: Connection, imei: Imei) -> Device | None:
@@ -61,7 +61,7 @@ def get(conn: Connection, imei: Imei) -> Device | None:
 
 
 def among(conn: Connection, imeis: Collection[str]) -> Iterator[Device]:
-    """Those of the IMEIs that are there, in no order."""
+    """The devices with these IMEIs, as far as they exist, in no order."""
     for some in in_chunks(list(imeis)):
         yield from map(Device._make, conn.execute(ALL.where(t.c.imei.in_(some))))
 
@@ -70,7 +70,7 @@ def by_record(conn: Connection, words: str, limit: int) -> list[Device]:
     """At most `limit` devices with just this serial number or ICCID: reads indexes."""
     found: dict[str, Device] = {}
     for column in (t.c.serial, t.c.iccid):
-        # As the indexes have it: otherwise SQLite does not use them.
+        # In the form of the indexes: otherwise SQLite does not use them.
         query = ALL.where(column.is_not(None), column == words).limit(limit)
         found |= {row.imei: Device._make(row) for row in conn.execute(query)}
     return list(found.values())[:limit]
@@ -146,7 +146,7 @@ def _edited(device: Device, changes: Mapping[str, Any]) -> Device:
 def remove(conn: Connection, imeis: Collection[Imei]) -> None:
     """Remove devices, all or none. Raises CallerError (300) that names one that is not there.
 
-    Their commands and events stay: what happened is not undone.
+    Their commands and events stay: they are history.
     """
     claim(conn)
     wanted = set(imeis)
@@ -170,16 +170,16 @@ def _check_id(conn: Connection, device: Device) -> None:
 
 
 def claim(conn: Connection) -> None:
-    """Let nobody else change devices until this transaction ends.
+    """Lock out other changes of devices until this transaction ends.
 
-    What is looked up behind it stays true. SQLite's writer is alone anyway; in PostgreSQL
-    it is the lock that the triggers take, too, at every change.
+    Devices that are read after it stay as they are. SQLite has only one writer at a time; in
+    PostgreSQL this is the lock that the triggers take at every change.
     """
     conn.execute(select(schema.revision.c.n).with_for_update())
 
 
 def next_id(conn: Connection) -> int:
-    """The number behind the highest one, free as long as the caller holds the `claim`.
+    """The highest number + 1, which stays free as long as the caller holds the claim().
 
     Raises CallerError (409) if there is none.
     """
@@ -203,7 +203,7 @@ def insert_all(conn: Connection, devices: Iterable[Device]) -> None:
 
 
 def update_all(conn: Connection, devices: Iterable[Device]) -> None:
-    """Overwrite checked devices that are there, ids being free."""
+    """Overwrite existing devices with checked ones. New ids must be free."""
     names = ("imei_", *COLUMNS[1:])
     rows = [dict(zip(names, device, strict=True)) for device in devices]
     if rows:
@@ -221,8 +221,8 @@ def count(conn: Connection) -> int:
 
 
 def all_devices(conn: Connection, *, ordered: bool = True) -> Iterator[Device]:
-    """All devices, in bounded memory; ordered by IMEI, or as they lie, which is sooner, and then
-    without their records."""
+    """All devices, in bounded memory: ordered by IMEI; or unordered, which is faster, and without
+    their records."""
     query = ALL.order_by(t.c.imei) if ordered else _KEPT
     rows = conn.execute(query, execution_options={"yield_per": 2000})
     return (Device(*row) for row in rows)
@@ -238,11 +238,11 @@ def page(
     return list(map(Device._make, conn.execute(query.order_by(t.c.imei).limit(limit))))
 
 
-def changed(conn: Connection, since: int, limit: int = 10_000) -> Changes:
-    """What has changed after the revision `since`; reads only that.
+def changed(conn: Connection, since: int, limit: int = 10_000) -> DeviceChanges:
+    """The changes after the revision `since`; reads only those.
 
-    Ends behind about `limit` devices, with `more` set: never in the middle of a revision,
-    because in PostgreSQL all that one transaction changed has one number.
+    Stops after about `limit` devices, with `more` set, but never in the middle of a revision: in
+    PostgreSQL all changes of one transaction have the same number.
     """
     now = revision(conn)
     upto = now
@@ -257,7 +257,7 @@ def changed(conn: Connection, since: int, limit: int = 10_000) -> Changes:
     gone = schema.device_removed.c
     back = select(t.c.imei).where(t.c.imei == gone.imei).exists()
     removed = select(gone.imei).where(gone.revision > span[0], gone.revision <= span[1], ~back)
-    return Changes(
+    return DeviceChanges(
         revision=upto,
         changed=[Device(*row[:-1]) for row in rows],
         added=frozenset(Imei(row.imei) for row in rows if row.added > since),

@@ -27,7 +27,7 @@ _OTHERS = text(
 )
 
 
-class Answer(NamedTuple):
+class CommandAnswer(NamedTuple):
     """What became of one command that was sent. Times are wall clock, in seconds."""
 
     status: str
@@ -41,7 +41,7 @@ def events_of(conn: Connection, imei: str, since: float) -> tuple[list[tuple[Any
     return rows[MAX_EVENTS - 1 :: -1], len(rows) <= MAX_EVENTS
 
 
-def answers_of(conn: Connection, imei: str, since: float, limit: int) -> list[Answer]:
+def answers_of(conn: Connection, imei: str, since: float, limit: int) -> list[CommandAnswer]:
     """What became of its newest commands that were sent since then."""
     c = command.c
     query = (
@@ -55,7 +55,7 @@ def answers_of(conn: Connection, imei: str, since: float, limit: int) -> list[An
         if sent_at is None or status not in ("200", "201", "202", "408"):
             continue
         at = (late_at or ended_at) if status != "408" else None
-        found.append(Answer(status, None if at is None else max(0.0, at - sent_at)))
+        found.append(CommandAnswer(status, None if at is None else max(0.0, at - sent_at)))
     return found
 
 

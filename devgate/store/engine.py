@@ -20,7 +20,7 @@ from devgate.store.moves.notes import clean
 from devgate.store.ownership import (
     Fence,
     FileLock,
-    Held,
+    LockHeld,
     Owner,
     lock_again,
     lock_session,
@@ -136,7 +136,7 @@ class Database:
                 restore_log(self.file)
             else:
                 lock_session(self.session())
-        except Held as held:
+        except LockHeld as held:
             raise SetupError(
                 f"[store] url: another gateway works with the database {self.url_shown} ({held}); "
                 "stop that one, or give this one a database of its own"
@@ -160,7 +160,7 @@ class Database:
             return
         assert self.file, "open_database has looked"
         self._file_lock = FileLock(self.file)
-        self._file_lock.take(file)
+        self._file_lock.adopt(file)
 
     def name_holder(self) -> None:
         """SQLite: name this process in the lock file."""
@@ -197,8 +197,8 @@ class Database:
     def _remove_notes(self, file: Path) -> None:
         """Of a move that has ended halfway. They have a bound, so no start fails for them."""
         try:
-            with self._sqlite() as own:
-                if clean(own, file):
+            with self._sqlite() as driver:
+                if clean(driver, file):
                     log.warning("a move of the database has ended halfway, its notes are removed")
         except (sqlite3.Error, OSError) as err:
             log.warning("notes of a move that has ended cannot be removed reason=%s", err)
@@ -213,9 +213,9 @@ class Database:
     def _sqlite(self) -> Iterator[sqlite3.Connection]:
         """SQLite's own connection, in no transaction."""
         with self._engine.connect() as conn:
-            own = conn.connection.driver_connection
-            assert isinstance(own, sqlite3.Connection), "the dialect is sqlite"
-            yield own
+            driver = conn.connection.driver_connection
+            assert isinstance(driver, sqlite3.Connection), "the dialect is sqlite"
+            yield driver
 
     def _check_file(self) -> None:
         if self.files is not None:

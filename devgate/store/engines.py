@@ -19,12 +19,12 @@ from devgate.store.modes import private
 from devgate.store.outage import busy
 
 LOCK_SECONDS = 5.0  # seconds to wait for another program's lock, on either database
-# How often a writer looks whether SQLite's lock is free. Its own busy handler slows down to
-# looks 100 ms apart and would miss the short gaps that an import leaves.
+# How often a writer tries to get SQLite's lock. Its own busy handler slows down to tries 100 ms
+# apart, and would miss the short gaps of an import.
 LOOK_SECONDS = 0.002
-CACHE_KIB = 8000  # of each SQLite connection that reads, at the most
+CACHE_KIB = 8000  # of each SQLite connection that reads, at most
 WRITER_CACHE_KIB = 2000  # of the one that writes the journal: it mostly appends
-CONNECTIONS = 40  # as many as trio has threads: nobody ever waits for a connection
+CONNECTIONS = 40  # the number of trio's threads: none of them waits for a connection
 
 
 def make_engine(text: str) -> Engine:
@@ -52,7 +52,7 @@ def make_engine(text: str) -> Engine:
 
 def _sqlite(url: URL) -> Engine:
     assert url.database, "the caller has looked"
-    # Whatever it is called: one file has one lock beside it.
+    # The real path: one file has one lock file, however it is named.
     path = Path(url.database).resolve()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -184,8 +184,9 @@ def _postgresql(url: URL) -> Engine:
 
 
 def _ask_the_last_one_first(engine: Engine, hosts: Sequence[postgres_url.Host]) -> None:
-    """After a failover the host that answered last is asked first: a former primary costs no new
-    connection a timeout, and one that comes back and was not told of its replica gets none."""
+    """Try the host that answered last first. After a failover, new connections then do not wait
+    for the timeout of the former primary, and none goes to it if it comes back and still believes
+    to be the primary."""
     order = [tuple(hosts)]  # replaced as a whole: threads of the pool read it meanwhile
 
     @event.listens_for(engine, "do_connect")

@@ -10,7 +10,7 @@ from operator import itemgetter
 
 from sqlalchemy import Connection, TextClause, text
 
-from devgate.store.numbering import NEAR, Values, floor_id, time_of
+from devgate.store.numbering import NEAR_SECONDS, Values, floor_id, time_of
 
 # How many commands of a device are looked at in one step.
 MIN_READ, MAX_READ = 4, 500
@@ -55,8 +55,8 @@ ID_AT = " || ".join(
 )
 _FIRST_ID = f"""(
     SELECT {ID_AT} FROM (
-        SELECT CASE WHEN at < {NEAR + 1} THEN 0
-            ELSE (CAST(at AS BIGINT) - {NEAR + 1}) * 1000 END AS ms
+        SELECT CASE WHEN at < {NEAR_SECONDS + 1} THEN 0
+            ELSE (CAST(at AS BIGINT) - {NEAR_SECONDS + 1}) * 1000 END AS ms
         FROM (SELECT at FROM event WHERE n > :after ORDER BY n LIMIT 1) AS first_event
     ) AS first_time
 )"""
@@ -110,8 +110,8 @@ def in_time(conn: Connection, imei: str, since: float, until: float, limit: int)
         "imei": imei,
         "after": first - 1,
         "end": end,
-        "low": floor_id(since - NEAR - 1)[:10],
-        "high": floor_id(until + NEAR + 1),
+        "low": floor_id(since - NEAR_SECONDS - 1)[:10],
+        "high": floor_id(until + NEAR_SECONDS + 1),
     }
     return _found(conn, _BY_TIME, values, limit)
 
@@ -143,4 +143,4 @@ def _read(
 def _complete(last: Values, id: str) -> bool:
     """Whether no command behind this id can have an event before `last`."""
     made_at = time_of(id)
-    return made_at is not None and last[0] < made_at - NEAR - MILLISECOND
+    return made_at is not None and last[0] < made_at - NEAR_SECONDS - MILLISECOND

@@ -34,7 +34,7 @@ LEFT JOIN (
 """).bindparams(bindparam("types", expanding=True))
 
 
-class Found(NamedTuple):
+class FoundEvents(NamedTuple):
     """A page of events behind a number."""
 
     rows: list[Values]  # at, type, imei, command, detail, n; oldest first
@@ -43,7 +43,7 @@ class Found(NamedTuple):
     end: int
 
 
-def page(conn: Connection, after: int, until: int, limit: int, types: Set[str]) -> Found:
+def page(conn: Connection, after: int, until: int, limit: int, types: Set[str]) -> FoundEvents:
     """Events of these types (none given: of all) with the numbers `after` + 1 to `until`.
 
     Where one of the types is noise the log is read by number: a page may have no event then, and
@@ -53,14 +53,14 @@ def page(conn: Connection, after: int, until: int, limit: int, types: Set[str]) 
     if not types or not types.isdisjoint(_NOISE):
         rows = [tuple(row) for row in conn.execute(_ALL, values)]
         if not rows:
-            return Found([], after + 1, after)
+            return FoundEvents([], after + 1, after)
         wanted = [row for row in rows if row[1] in types] if types else rows
-        return Found(wanted, rows[0][-1], rows[-1][-1])
+        return FoundEvents(wanted, rows[0][-1], rows[-1][-1])
     found = [tuple(row) for row in conn.execute(_SOME, {**values, "types": sorted(types)})]
     oldest, newest = found[0][:2]
     rows = sorted((row[2:] for row in found if row[-1] is not None), key=NUMBER)
     # A database that lacks the newest events, as a replica may, has them written again.
     end = rows[-1][-1] if len(rows) == limit else min(newest or 0, until)
     if end <= after:
-        return Found([], after + 1, after)
-    return Found(rows, min(max(oldest, after + 1), end + 1), end)
+        return FoundEvents([], after + 1, after)
+    return FoundEvents(rows, min(max(oldest, after + 1), end + 1), end)

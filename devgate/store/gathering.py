@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import trio
 
-MANY = 64  # posted entries in one commit, after which the next ones gather
+GATHER_ENTRIES = 64  # posted entries in one commit, after which the next ones gather
 GATHER_SECONDS = 0.05
 
 
@@ -19,7 +19,7 @@ class Gathering:
     async def pause(self) -> None:
         """Let GATHER_SECONDS pass, or less if `cut_short` is set; if there was no large commit
         before, nothing."""
-        if self.posted <= MANY:
+        if self.posted <= GATHER_ENTRIES:
             return
         self.cut_short = trio.Event()
         with trio.move_on_after(GATHER_SECONDS):

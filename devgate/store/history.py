@@ -26,13 +26,13 @@ from devgate.store.event_tables import BY_DEVICE, event
 from devgate.store.node_tables import owner
 from devgate.store.schema import command, open_results, presence
 
-Reading = Connection  # what reads take, for those who may not speak SQL themselves
+Reading = Connection  # for packages that read through this one and do not import SQLAlchemy
 Record = Mapping[str, Any]  # the columns of a table, by their names
 
-PRESENCE = ("device.online", "device.taken_over", "device.offline")  # events that tell of it
-LATEST_EVENTS = 20_000  # through which a start looks for them: about ten milliseconds
+PRESENCE = ("device.online", "device.taken_over", "device.offline")  # types of events
+LATEST_EVENTS = 20_000  # that are searched for these when a gateway starts: about 10 ms
 
-TRIM = 500  # rows that one trimming transaction takes: some milliseconds
+TRIM_ROWS = 500  # rows that one trimming transaction takes: some milliseconds
 
 
 # Constant: to build one again costs more than to run it.
@@ -60,7 +60,7 @@ def count_keys(conn: Connection) -> int:
 
 
 def keys_after(conn: Connection, after: str, limit: int) -> Sequence[str]:
-    """Spent keys in their order, from behind `after`; "" is before the first."""
+    """Spent keys in order, those behind `after`; "" is before the first."""
     query = select(command.c.spent).where(command.c.spent.is_not(None), command.c.spent > after)
     return [str(key) for key in conn.scalars(query.order_by(command.c.spent).limit(limit))]
 
@@ -93,7 +93,7 @@ def _page(*given: str) -> Select[Any] | CompoundSelect[Any]:
         query = query.where(c.id < bindparam("after"))
     if "key" not in given:
         return query
-    # The one that has spent it, and those under it of which nothing was sent.
+    # The command that has spent the key, and those with this key of which nothing was sent.
     spent = query.where(c.spent == bindparam("key")).subquery()
     refused = query.where(c.key == bindparam("key"), c.spent.is_(None)).subquery()
     both = union_all(select(spent), select(refused))
@@ -101,7 +101,7 @@ def _page(*given: str) -> Select[Any] | CompoundSelect[Any]:
 
 
 def unfinished(conn: Connection) -> Sequence[Record]:
-    """What a gateway that died had under way, oldest first."""
+    """The commands that a dead gateway had under way, oldest first."""
     # Ids are made in order, whatever the clock does.
     return _all(conn, select(command).where(command.c.state != "ended").order_by(command.c.id))
 
@@ -135,7 +135,7 @@ def newest_id(conn: Connection) -> str | None:
 
 
 def pop_open_results(conn: Connection) -> list[tuple[str, str]]:
-    """The rows of open_results: id ("IMEI:QD") and JSON. Deletes those that say nothing."""
+    """The rows of open_results: id ("IMEI:QD") and JSON. Deletes empty ones."""
     conn.execute(delete(open_results).where(open_results.c.detail == ""))
     return [(row.id, row.detail) for row in conn.execute(select(open_results))]
 
@@ -147,10 +147,10 @@ def presence_of(conn: Connection, imeis: Sequence[str]) -> Mapping[str, Record]:
 
 
 def left_online(conn: Connection) -> list[tuple[str, bool]]:
-    """Devices that a gateway which died had online: (IMEI, whether the events say so, too).
+    """Devices that were online at a dead gateway: (IMEI, whether the events say so, too).
 
-    They do not where an event was written and the row of presence was refused. For the same
-    reason the latest events are looked through for devices that only they call online.
+    The two differ if an event was written and the row of presence was refused. So the latest
+    events are searched, too, for devices that are online by an event alone.
     """
     newest = (
         select(event.c.type)
@@ -190,8 +190,8 @@ def events_after(
 
 
 def size(conn: Connection) -> int:
-    """Bytes that the database takes. In SQLite without pages that are free; in PostgreSQL with
-    them: only a VACUUM FULL makes those files smaller."""
+    """The size of the database in bytes. SQLite: without free pages. PostgreSQL: with them,
+    because only a VACUUM FULL makes its files smaller."""
     if conn.dialect.name != "sqlite":
         return int(
             conn.exec_driver_sql("SELECT pg_database_size(current_database())").scalar_one()
@@ -209,7 +209,7 @@ def trim_oldest(conn: Connection, keep: int) -> int:
         select(event.c.n)
         .where(event.c.n <= newest_event(conn) - keep)
         .order_by(event.c.n)
-        .limit(TRIM)
+        .limit(TRIM_ROWS)
     )
     last = conn.scalar(select(func.max(some.subquery().c.n)))
     if last is None:
@@ -219,9 +219,9 @@ def trim_oldest(conn: Connection, keep: int) -> int:
 
 
 def trim_open_results(conn: Connection) -> int:
-    """Delete some rows of open_results that say nothing any more. Returns how many."""
+    """Delete some empty rows of open_results. Returns how many."""
     nothing = open_results.c.detail == ""
-    some = select(open_results.c.id).where(nothing).limit(TRIM)
+    some = select(open_results.c.id).where(nothing).limit(TRIM_ROWS)
     # The second condition is for PostgreSQL: the writer may have changed one of them since.
     query = delete(open_results).where(open_results.c.id.in_(some), nothing)
     count: int = conn.execute(query).rowcount
@@ -231,13 +231,14 @@ def trim_open_results(conn: Connection) -> int:
 def trim_events(conn: Connection, before: float) -> int:
     """Delete some events older than that, oldest first, never the newest. Returns how many.
 
-    It ends at the first that is younger: one behind it that seems older was written while the
-    clock was wrong.
+    It stops at the first younger event: a later one with an older time was written while the clock
+    was wrong.
     """
     newest = select(func.max(event.c.n)).scalar_subquery()
     query = select(event.c.n, event.c.at).where(event.c.n < newest).order_by(event.c.n)
     old = [
-        row.n for row in takewhile(lambda row: row.at < before, conn.execute(query.limit(TRIM)))
+        row.n
+        for row in takewhile(lambda row: row.at < before, conn.execute(query.limit(TRIM_ROWS)))
     ]
     if not old:
         return 0
@@ -246,10 +247,9 @@ def trim_events(conn: Connection, before: float) -> int:
 
 
 def newest_trusted_at(conn: Connection) -> float | None:
-    """When the newest event was whose time nobody doubts; None if there is none.
+    """The time of the newest event whose time is trusted; None if there is none.
 
-    An earlier run whose clock was in doubt has left that time: what was written after it may have
-    the times of a wrong clock.
+    An earlier run whose clock was in doubt has stored it: events after it may have wrong times.
     """
     at: float | None = conn.scalar(select(owner.c.trusted_at))
     if at is None:
@@ -258,7 +258,7 @@ def newest_trusted_at(conn: Connection) -> float | None:
 
 
 def store_trusted_at(conn: Connection, at: float | None) -> None:
-    """For the next start: the newest time that is trusted; None while all are."""
+    """Store, for the next start, the newest time that is trusted; None: all times are."""
     changed = owner.c.trusted_at.is_distinct_from(at)
     conn.execute(update(owner).where(changed).values(trusted_at=at))
 

@@ -1,11 +1,10 @@
-"""The inbox of unknown outcomes, for reading: 408s that nobody has resolved, or that are
-contradicted.
+"""Reads the inbox of unknown outcomes: 408s that nobody has resolved, or that are contradicted.
 
-Commands of a group stand together, at the place of its newest one. What is older than the inbox
-itself (`owner.inbox_at`), and stops, are there but left out unless they are asked for.
+Commands of a group stand together, at the place of its newest one. Commands that are older than
+the inbox itself (`owner.inbox_at`), and stops, are returned only if they are asked for.
 
-All that a filter compares is in the index, and WINDOW entries of it are looked at for a page: so
-a page costs the same, however many nobody has resolved.
+All that a filter compares is in the index, and WINDOW_ENTRIES entries of it are looked at for a
+page: so a page costs the same, however many are unresolved.
 """
 
 from __future__ import annotations
@@ -22,21 +21,22 @@ from devgate.store.history import Record
 from devgate.store.unresolved import CONTRADICTED, INBOX, INBOX_ORDER, RESOLVED
 
 MAX_COUNT = 10_000  # that are counted
-WINDOW = 20_000  # entries of the index that one page, or one count, looks at
-# Devices of sites that are found first. Of a larger one each entry's device is looked up, which
-# costs more than the entry: but of these every fiftieth belongs to it, with a million devices.
-FEW = 20_000
-LOOKED_UP = 2_000
-GROUP = 1000  # commands of one group that are found
+WINDOW_ENTRIES = 20_000  # entries of the index that one page, or one count, looks at
+# Sites with at most this many devices: their devices are found first. For larger sites the device
+# of each entry is looked up, for at most LOOKUP_ENTRIES entries, because a look-up costs more than
+# an entry. With a million devices, every fiftieth entry then belongs to such a site.
+MAX_INDEXED_DEVICES = 20_000
+LOOKUP_ENTRIES = 2_000
+MAX_GROUP = 1000  # commands of one group that are found
 
 State = Literal["unresolved", "contradicted", "resolved"]
 
-# Conditions of the scan: they are ranges of its index, or what its index has at hand.
-# What an index of an expression is compared with must have no affinity in SQLite.
+# Conditions of the scan: ranges of its index, or columns in it. In SQLite the value that an
+# indexed expression is compared with must have no affinity.
 _SCANNED = {
     "old": f"{INBOX_ORDER} >= coalesce((SELECT inbox_id FROM owner), '')",
 }
-# And those of each entry that was found.
+# Conditions that are checked for each entry that was found.
 _CONDITIONS = {
     "stops": "type = 'start'",
     "old": "ended_at >= (SELECT inbox_at FROM owner)",
@@ -60,8 +60,8 @@ _AFTER_RESOLVED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
-    """Which of them are looked for. Times are wall clock, of the 408."""
+class InboxFilter:
+    """The conditions of a search. Times are wall clock, of the 408."""
 
     state: State = "unresolved"
     stops: bool = False  # with stops
@@ -71,7 +71,7 @@ class Looked:
     sites: frozenset[str] | None = None  # one of these
     before: float | None = None
     since: float | None = None
-    # Who asked for the command, or resolved it: the whole name, or what is behind its last colon.
+    # Who asked for the command, or resolved it: the whole name, or the part after its last colon.
     person: str | None = None
 
     def conditions(self) -> tuple[str, ...]:
@@ -91,7 +91,7 @@ class Looked:
         return found
 
 
-class Page(NamedTuple):
+class InboxPage(NamedTuple):
     """Commands with the name and site of their device, and the id behind which the next page
     begins; None at the end."""
 
@@ -99,19 +99,19 @@ class Page(NamedTuple):
     next: str | None
 
 
-class Counted(NamedTuple):
+class InboxCount(NamedTuple):
     """How many there are. With `more` these are only those that were looked at."""
 
     n: int = 0
     more: bool = False
 
 
-NONE = Counted()
+NONE = InboxCount()
 
 
-def page(conn: Connection, looked: Looked, *, after: str | None, limit: int) -> Page:
+def page(conn: Connection, looked: InboxFilter, *, after: str | None, limit: int) -> InboxPage:
     """At most `limit` commands, the newest first, behind the one with the id `after`; resolved
-    ones in the order in which they were resolved. Where few of many fit, a page may be short."""
+    ones in the order in which they were resolved. A page may be short if few of many match."""
     conditions, window = _way(conn, looked)
     conditions += ("after",) if after is not None else ()
     values = {**looked.values(), "limit": limit + 1, "window": window}
@@ -121,38 +121,38 @@ def page(conn: Connection, looked: Looked, *, after: str | None, limit: int) -> 
     following = ids[limit - 1] if len(ids) > limit else _edge(conn, looked, conditions, values)
     found = by_ids(conn, ids[:limit]) if ids else {}
     rows = [found[id] for id in ids[:limit]]
-    return Page(statistics.with_names(conn, rows), following)
+    return InboxPage(statistics.with_names(conn, rows), following)
 
 
-def count(conn: Connection, looked: Looked) -> Counted:
+def count(conn: Connection, looked: InboxFilter) -> InboxCount:
     """How many there are, up to MAX_COUNT."""
     conditions, window = _way(conn, looked)
-    values = {**looked.values(), "most": MAX_COUNT + 1, "window": window}
+    values = {**looked.values(), "limit": MAX_COUNT + 1, "window": window}
     n = int(conn.scalar(_count(looked.state, conditions), values) or 0)
     if n > MAX_COUNT:
-        return Counted(MAX_COUNT, True)
-    return Counted(n, _edge(conn, looked, conditions, values) is not None)
+        return InboxCount(MAX_COUNT, True)
+    return InboxCount(n, _edge(conn, looked, conditions, values) is not None)
 
 
-def _way(conn: Connection, looked: Looked) -> tuple[tuple[str, ...], int]:
-    """The conditions, and how many entries are looked at with them."""
-    window, conditions = WINDOW, list[str]()
+def _way(conn: Connection, looked: InboxFilter) -> tuple[tuple[str, ...], int]:
+    """The conditions, and how many entries to look at with them."""
+    window, conditions = WINDOW_ENTRIES, list[str]()
     for name in looked.conditions():
         if name in ("site", "sites") and _is_large(conn, name, looked):
             conditions.append(f"large {name}")
-            window = min(WINDOW, LOOKED_UP)
+            window = min(WINDOW_ENTRIES, LOOKUP_ENTRIES)
         else:
             conditions.append(name)
     return tuple(conditions), window
 
 
-def _is_large(conn: Connection, name: str, looked: Looked) -> bool:
-    values = {**looked.values(), "most": FEW + 1}
-    return int(conn.scalar(_DEVICES[name], values) or 0) > FEW
+def _is_large(conn: Connection, name: str, looked: InboxFilter) -> bool:
+    values = {**looked.values(), "limit": MAX_INDEXED_DEVICES + 1}
+    return int(conn.scalar(_DEVICES[name], values) or 0) > MAX_INDEXED_DEVICES
 
 
 def _edge(
-    conn: Connection, looked: Looked, conditions: tuple[str, ...], values: dict[str, Any]
+    conn: Connection, looked: InboxFilter, conditions: tuple[str, ...], values: dict[str, Any]
 ) -> str | None:
     """The id of the last one that was looked at, if there are others behind it."""
     two = conn.scalars(
@@ -162,8 +162,8 @@ def _edge(
 
 
 def group_of(conn: Connection, ids: Sequence[str]) -> Sequence[str]:
-    """Those of these commands' groups that are in the inbox, with these themselves."""
-    found = conn.scalars(_GROUPS, {"ids": list(ids), "most": GROUP}).all()
+    """The commands in the inbox that belong to the groups of these commands, including these."""
+    found = conn.scalars(_GROUPS, {"ids": list(ids), "limit": MAX_GROUP}).all()
     return [*dict.fromkeys((*ids, *found))]
 
 
@@ -173,7 +173,7 @@ def by_ids(conn: Connection, ids: Sequence[str]) -> dict[str, Record]:
 
 
 _DEVICES = {
-    name: text(f"SELECT count(*) FROM (SELECT 1 FROM device WHERE {which} LIMIT :most) AS known")
+    name: text(f"SELECT count(*) FROM (SELECT 1 FROM device WHERE {which} LIMIT :limit) AS known")
     for name, which in (("site", "site = :site"), ("sites", "site IN :sites"))
 }
 _DEVICES["sites"] = _DEVICES["sites"].bindparams(bindparam("sites", expanding=True))
@@ -182,13 +182,13 @@ _BY_IDS = text("SELECT * FROM command WHERE id IN :ids").bindparams(
 )
 _GROUPS = text(
     f"SELECT id FROM command WHERE {INBOX} AND {INBOX_ORDER} IN "
-    "(SELECT coalesce(group_id, id) FROM command WHERE id IN :ids) LIMIT :most"
+    "(SELECT coalesce(group_id, id) FROM command WHERE id IN :ids) LIMIT :limit"
 ).bindparams(bindparam("ids", expanding=True))
 
 
 @cache
 def _page(dialect: str, state: State, conditions: tuple[str, ...]) -> TextClause:
-    # SQLite hands the rows of the scan on as they come, and would sort all of them once more.
+    # The scan has the right order already. With ORDER BY, SQLite would sort all rows again.
     order = " ORDER BY place DESC, id DESC" if dialect == "postgresql" else ""
     return _bound(f"SELECT id FROM {_found(state, conditions)}{order} LIMIT :limit")
 
@@ -196,7 +196,7 @@ def _page(dialect: str, state: State, conditions: tuple[str, ...]) -> TextClause
 @cache
 def _count(state: State, conditions: tuple[str, ...]) -> TextClause:
     query = (
-        f"SELECT count(*) FROM (SELECT 1 FROM {_found(state, conditions)} LIMIT :most) AS fitting"
+        f"SELECT count(*) FROM (SELECT 1 FROM {_found(state, conditions)} LIMIT :limit) AS fitting"
     )
     return _bound(query)
 
@@ -214,7 +214,7 @@ def _behind(state: State, conditions: tuple[str, ...]) -> TextClause:
 
 
 def _found(state: State, conditions: tuple[str, ...]) -> str:
-    """Those of the scan that fit."""
+    """The entries of the scan that match."""
     place = "resolved_at" if state == "resolved" else INBOX_ORDER
     columns = f"{place} AS place, id, type, imei, ended_at, source, resolved_by"
     fitting = [
@@ -227,7 +227,8 @@ def _found(state: State, conditions: tuple[str, ...]) -> str:
 
 
 def _scan(state: State, conditions: tuple[str, ...]) -> str:
-    """From which rows: written as the partial indexes have it, else SQLite does not use them."""
+    """The rows of the scan, in the form of the partial indexes: otherwise SQLite does not use
+    them."""
     resolved = state == "resolved"
     found = [RESOLVED, f"NOT {CONTRADICTED}"] if resolved else [INBOX]
     if state == "contradicted":

@@ -181,11 +181,11 @@ class Journal:
             if fresh:
                 self._check_newest(conn)
                 found = self._beyond(conn)
-            told = batch.events
+            written = batch.events
             if batch.verdicts:  # by what the rows were before this commit: so they come first
-                told = resolve(conn, batch.verdicts) + told
+                written = resolve(conn, batch.verdicts) + written
                 batch.by_kind[VERDICT] = as_rows(batch.verdicts)
-            events = self._numbering.number(told, self._recent.newest, found)
+            events = self._numbering.number(written, self._recent.newest, found)
             self._write(conn, batch, events)
             self._committing = True
         return found + events

@@ -22,7 +22,7 @@ from devgate.store.ownership import Owner
 ID_SIZE = 26  # characters
 
 
-class Late(NamedTuple):
+class LateCommand(NamedTuple):
     """One line: a command as it stood when its process ended."""
 
     database: str
@@ -59,7 +59,7 @@ def write(path: Path, owner: Owner, rows: Sequence[Row]) -> int:
     return len(commands)
 
 
-def read(path: Path) -> list[Late]:
+def read(path: Path) -> list[LateCommand]:
     """What the file holds; a last line that was written by half is left out.
 
     Raises OSError, and ValueError for a file that is no such file.
@@ -83,9 +83,9 @@ def read(path: Path) -> list[Late]:
     return parse(lines)
 
 
-def parse(lines: Sequence[Any]) -> list[Late]:
+def parse(lines: Sequence[Any]) -> list[LateCommand]:
     """The commands of these lines. Raises ValueError."""
-    found: list[Late] = []
+    found: list[LateCommand] = []
     database, epoch = "", 0
     for number, line in enumerate(lines, 1):
         try:
@@ -96,7 +96,7 @@ def parse(lines: Sequence[Any]) -> list[Late]:
                 raise ValueError(f"line {number}: a head, and a command's columns expected")
         except (TypeError, KeyError) as err:
             raise ValueError(f"line {number}: {err!r}") from None
-        found.append(Late(database, epoch, line))
+        found.append(LateCommand(database, epoch, line))
     return found
 
 

@@ -1,5 +1,5 @@
-"""What is written down of a machine besides what the gateway works by: its SIM, its make, where it
-stands. It is in the database alone, and read where it is shown."""
+"""The record of a machine: its SIM, its model, its place. The gateway does not need it for its
+work. It is only in the database, and read when it is shown."""
 
 from __future__ import annotations
 
@@ -81,10 +81,10 @@ def _fits(pattern: re.Pattern[str], what: str) -> Callable[[str, Any], str]:
 def check_text(name: str, text: str, also: str = "") -> None:
     """Raises CallerError (400) for characters that no text may have, but for those in `also`.
 
-    Control characters break lines and terminals, and PostgreSQL stores no NUL. What turns text
-    around makes one machine look like another in a list.
+    Control characters break lines and terminals, and PostgreSQL stores no NUL. Characters that
+    turn text around can make one machine look like another in a list.
     """
-    if text.isprintable():  # nearly always, and quick
+    if text.isprintable():  # nearly always true, and fast
         return
     for sign in text:
         # Cs: half a character, which is no UTF-8. Zl, Zp: ends of lines as well.
@@ -93,12 +93,12 @@ def check_text(name: str, text: str, also: str = "") -> None:
             raise bad(name, f"a text without {sign!a} expected")
 
 
-def _line(most: int, also: str = "") -> Callable[[str, Any], str]:
+def _line(max_length: int, also: str = "") -> Callable[[str, Any], str]:
     def check(name: str, value: Any) -> str:
         if not isinstance(value, str):
             raise bad(name, f"a string expected, not {shown(value)}")
-        if len(value) > most:
-            raise bad(name, f"at most {most} characters expected, not {len(value)}")
+        if len(value) > max_length:
+            raise bad(name, f"at most {max_length} characters expected, not {len(value)}")
         check_text(name, value, also)
         return value
 
@@ -127,12 +127,14 @@ def _tags(name: str, value: Any) -> str | None:
     return ",".join(sorted(tags)) or None
 
 
-def _within(most: float) -> Callable[[str, Any], float]:
+def _within(max_degrees: float) -> Callable[[str, Any], float]:
     def check(name: str, value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise bad(name, f"a number expected, not {shown(value)}")
-        if not -most <= value <= most:
-            raise bad(name, f"degrees from {-most:g} to {most:g} expected, not {value:g}")
+        if not -max_degrees <= value <= max_degrees:
+            raise bad(
+                name, f"degrees from {-max_degrees:g} to {max_degrees:g} expected, not {value:g}"
+            )
         return float(value)
 
     return check

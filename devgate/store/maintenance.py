@@ -1,4 +1,4 @@
-"""Statements on what is in maintenance: machines, and whole sites."""
+"""Statements on machines and whole sites that are in maintenance."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from devgate.store.maintenance_tables import maintenance as t
 IMEI: Final = "imei"  # kinds
 SITE: Final = "site"
 MAX_ROWS = 100_000  # that are in maintenance at once: every gateway has them in memory
-KEPT_SECONDS = 86400.0  # how long a row stays behind its end
-PAGE = 2000  # rows that are read at once
+KEPT_SECONDS = 86400.0  # how long a row stays after its end
+PAGE_ROWS = 2000  # rows that are read at once
 
 
-class Entry(NamedTuple):
+class MaintenanceEntry(NamedTuple):
     """A machine or a site that is, or was, in maintenance. Times are wall clock, in seconds."""
 
     kind: str
@@ -34,32 +34,33 @@ class Entry(NamedTuple):
         return self.ended or (self.until is not None and self.until <= now)
 
 
-# Behind which row the next look begins: revision, kind, name. A row moves to the end with each
-# change, and all that one transaction changed can be seen at once: so none is passed over.
+# The row behind which the next look begins: revision, kind, name. Each change moves a row to the
+# end, and all changes of one transaction become visible at once: so a look misses none.
 Place = tuple[int, str, str]
 BEGIN: Place = (0, "", "")
 
-_ENTRY = select(*(t.c[name] for name in Entry._fields))
+_ENTRY = select(*(t.c[name] for name in MaintenanceEntry._fields))
 _PLACE = tuple_(t.c.revision, t.c.kind, t.c.name)
 
 
 def _next_revision(conn: Connection) -> int:
-    """A higher number than that of every change before. Nobody else gets one until this
-    transaction ends, and who sees it sees all before it."""
+    """A higher number than all earlier changes have. Nobody else gets one until this transaction
+    ends, so whoever sees this number also sees all lower ones."""
     devices.claim(conn)
     conn.execute(update(schema.revision).values(n=schema.revision.c.n + 1))
     return devices.revision(conn)
 
 
-def changed(conn: Connection, after: Place) -> tuple[Sequence[Entry], Place]:
-    """The rows that were written behind that place, at most PAGE; and how far that has come."""
+def changed(conn: Connection, after: Place) -> tuple[Sequence[MaintenanceEntry], Place]:
+    """The rows that were written behind that place, at most PAGE_ROWS, and the place of the
+    last."""
     rows = conn.execute(
         _ENTRY.add_columns(t.c.revision)
         .where(tuple_(*after) < _PLACE)
         .order_by(t.c.revision, t.c.kind, t.c.name)
-        .limit(PAGE)
+        .limit(PAGE_ROWS)
     ).all()
-    found = [Entry._make(row[:-1]) for row in rows]
+    found = [MaintenanceEntry._make(row[:-1]) for row in rows]
     return found, ((rows[-1][-1], found[-1].kind, found[-1].name) if rows else after)
 
 
@@ -71,8 +72,8 @@ def begin(
     until: float | None,
     source: str,
     now: float,
-) -> list[Entry]:
-    """Put machines or sites in maintenance, all or none. What is in it already keeps its `since`.
+) -> list[MaintenanceEntry]:
+    """Put machines or sites in maintenance, all or none. Those in maintenance keep their `since`.
 
     Raises CallerError: 300 for a machine that is not known, 409 if that would be too many.
     """
@@ -93,14 +94,14 @@ def begin(
     for name in names:
         old = there.get(name)
         since = old.since if old is not None and not old.over(now) else now
-        found.append(Entry(kind, name, reason, since, until, source))
+        found.append(MaintenanceEntry(kind, name, reason, since, until, source))
     if there:
         conn.execute(delete(t).where(t.c.kind == kind, t.c.name.in_(list(there))))
     conn.execute(insert(t), [{**entry._asdict(), "revision": revision} for entry in found])
     return found
 
 
-def end(conn: Connection, kind: str, names: Sequence[str], now: float) -> list[Entry]:
+def end(conn: Connection, kind: str, names: Sequence[str], now: float) -> list[MaintenanceEntry]:
     """End it for these. Returns those that were in maintenance, as they were."""
     revision = _next_revision(conn)
     found = [one for one in _among(conn, kind, names).values() if not one.over(now)]
@@ -109,11 +110,11 @@ def end(conn: Connection, kind: str, names: Sequence[str], now: float) -> list[E
     return found
 
 
-def end_over(conn: Connection, now: float) -> list[Entry]:
-    """Note that those have ended whose time is over, at most PAGE; forget what ended long ago.
+def end_over(conn: Connection, now: float) -> list[MaintenanceEntry]:
+    """End those whose time is over, at most PAGE_ROWS, and delete those that ended long ago.
     Returns the former."""
-    over = _ENTRY.where(~t.c.ended, t.c.until <= now).limit(PAGE)
-    found = [Entry._make(row) for row in conn.execute(over)]
+    over = _ENTRY.where(~t.c.ended, t.c.until <= now).limit(PAGE_ROWS)
+    found = [MaintenanceEntry._make(row) for row in conn.execute(over)]
     if found:
         revision = _next_revision(conn)
         for kind in (IMEI, SITE):
@@ -126,7 +127,7 @@ def end_over(conn: Connection, now: float) -> list[Entry]:
 def _end(
     conn: Connection, kind: str, names: Sequence[str], now: float | None, revision: int
 ) -> None:
-    """`now`: when it ended, where that is not what was meant."""
+    """`now`: when it ended, if not at its planned end."""
     until: dict[str, Any] = {} if now is None else {"until": now}
     for some in devices.in_chunks(names):
         conn.execute(
@@ -136,11 +137,11 @@ def _end(
         )
 
 
-def _among(conn: Connection, kind: str, names: Sequence[str]) -> dict[str, Entry]:
-    found: dict[str, Entry] = {}
+def _among(conn: Connection, kind: str, names: Sequence[str]) -> dict[str, MaintenanceEntry]:
+    found: dict[str, MaintenanceEntry] = {}
     for some in devices.in_chunks(names):
         for row in conn.execute(_ENTRY.where(t.c.kind == kind, t.c.name.in_(some))):
-            found[row.name] = Entry._make(row)
+            found[row.name] = MaintenanceEntry._make(row)
     return found
 
 
@@ -150,9 +151,9 @@ def page(
     after: tuple[str, str] | None,
     limit: int,
     sites: Collection[str] | None = None,
-) -> Sequence[tuple[Entry, str | None, str | None]]:
-    """What is in maintenance at that time, with the name and the site of machines: sites first,
-    by name, then machines by IMEI. Behind `after`, a kind and a name. `sites`: of these alone."""
+) -> Sequence[tuple[MaintenanceEntry, str | None, str | None]]:
+    """What is in maintenance at that time, with the name and the site of machines: first sites,
+    by name, then machines, by IMEI. `after` is a kind and a name. `sites`: only of these."""
     d = schema.device.c
     query = (
         _ENTRY.add_columns(d.name.label("called"), d.site)
@@ -166,4 +167,4 @@ def page(
     if after is not None:
         kind, name = after
         query = query.where(or_(t.c.kind < kind, and_(t.c.kind == kind, t.c.name > name)))
-    return [(Entry._make(row[:-2]), row[-2], row[-1]) for row in conn.execute(query)]
+    return [(MaintenanceEntry._make(row[:-2]), row[-2], row[-1]) for row in conn.execute(query)]

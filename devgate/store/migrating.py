@@ -30,11 +30,11 @@ log = logging.getLogger("devgate.store")
 
 
 def prepare(database: Database, *, upgrade: bool) -> None:
-    """Make the tables of a new database, and migrate an older one if `upgrade` says so. Another
-    process that does the same at this moment is waited for.
+    """Make the tables of a new database, and migrate an older one if `upgrade` is true. Waits for
+    another process that does the same.
 
-    Raises SetupError for a database of another schema: a newer one, or an older one that is to
-    stay as it is, for an older gateway may be running with it.
+    Raises SetupError for a newer schema, and for an older one without `upgrade`: an older gateway
+    may be running with it.
     """
     patience = time.monotonic() + OPENING_SECONDS
     while True:
@@ -61,7 +61,7 @@ def _prepare(database: Database, may: bool) -> None:
                 "`devgate serve`"
             )
         if found != SCHEMA:
-            # Here and not above: Alembic takes longer to import than all the rest.
+            # Imported here: Alembic takes longer to import than everything else.
             from devgate.store.migrations.run import upgrade
 
             upgrade(conn)
@@ -71,8 +71,8 @@ def _prepare(database: Database, may: bool) -> None:
 
 @contextmanager
 def migrating(database: Database) -> Iterator[tuple[Connection, str | None]]:
-    """A transaction in which nobody else migrates, and the schema that is there by then. Raises
-    SetupError for that of a newer devgate."""
+    """A transaction in which nobody else migrates, and the schema that the database has in it.
+    Raises SetupError for a newer schema."""
     with database.write() as conn:
         if database.dialect == "postgresql":
             conn.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": MIGRATING})
@@ -82,7 +82,7 @@ def migrating(database: Database) -> Iterator[tuple[Connection, str | None]]:
 
 
 def must_be_known(found: str | None, database: Database) -> None:
-    """Raises SetupError for the schema of a newer devgate, and for a copy that is not whole."""
+    """Raises SetupError for a newer schema, and for an incomplete copy."""
     if found == MOVING:
         raise SetupError(
             f"[store] url: the database {database.url_shown} is an unfinished copy of an SQLite "

@@ -9,18 +9,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-OURS = 0o600  # of a file that is made here
-WIDE = 0o027  # bits that nobody needs: all of the others', and the group's writing
+OURS = 0o600  # mode of new files
+WIDE = 0o027  # bits that are removed: all of others, and the group's write bit
 BESIDE = ("", "-wal", "-shm", "-journal")
 
 log = logging.getLogger("devgate.store")
 
 
 def private(database: Path) -> None:
-    """Make the database's file if it is missing, for its owner alone, and narrow a wider one.
+    """Make a missing database file, for its owner alone, and narrow the mode of an existing one.
 
-    SQLite gives -wal and -shm the mode of the database, so there is no moment in which anybody
-    else could open them. One that root makes belongs to whoever owns the folder: the gateway.
+    SQLite gives -wal and -shm the mode of the database, so nobody else can open them at any
+    moment. A file that root makes gets the owner of its folder, which is the gateway's user.
     Raises OSError if the file can't be made.
     """
     try:
@@ -55,10 +55,10 @@ def lock_file(path: Path, mode: int) -> int:
 
 
 def new_file(path: Path) -> int:
-    """Open a new file to be written, for its owner alone, in the place of what is there.
+    """Open a new file for writing, for its owner alone; an existing one is replaced.
 
-    Raises OSError. Nothing is written through a link: who owns the folder must not lead root to
-    another file.
+    Raises OSError. Nothing is written through a link: the owner of the folder must not lead root
+    to another file.
     """
     path.unlink(missing_ok=True)
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, OURS)
@@ -66,8 +66,9 @@ def new_file(path: Path) -> int:
 
 @contextmanager
 def new_copy(path: Path) -> Iterator[int]:
-    """The descriptor of a new file, for its owner alone. When the block has ended, the file is on
-    the disk, and who reads it reads the disk; if it raises, the file is gone. Raises OSError."""
+    """The descriptor of a new file, for its owner alone. When the block ends, the file is written
+    to the disk and dropped from the page cache. If it raises, the file is removed. Raises
+    OSError."""
     made = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, OURS)
     try:
         yield made
@@ -87,7 +88,7 @@ def begins_with(path: Path, name: bytes) -> bool:
 
 
 def give(file: int, folder: Path) -> None:
-    """A file that root has made goes to the owner of its folder."""
+    """Give a file that root has made to the owner of its folder."""
     found = folder.stat()
     if os.geteuid() == 0 and found.st_uid != 0:
         os.fchown(file, found.st_uid, found.st_gid)

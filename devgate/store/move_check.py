@@ -14,8 +14,8 @@ from devgate.store.schema import command, device
 
 
 def look(source: str, url: str) -> None:
-    """Whether the PostgreSQL database can be reached and is empty, or was begun to be filled: for
-    who is asked whether to move. Changes nothing. Raises SetupError."""
+    """Check that the PostgreSQL database can be reached, and is empty or the target of an earlier
+    move. Changes nothing. Raises SetupError."""
     must_be_kinds(source, url)
 
     def work(database: Database) -> None:

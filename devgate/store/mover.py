@@ -1,4 +1,4 @@
-"""`devgate db move`: copies all rows, and what changes, until a gateway goes over."""
+"""`devgate db move`: copies all rows, and then changes, until a gateway uses PostgreSQL."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from devgate.store.moves import target
 from devgate.store.moves.arrival import arriving
 from devgate.store.moves.copying import Differs, OnProgress, catch_up, compared, copied
 from devgate.store.moves.notes import MoverLock
-from devgate.store.moves.source import Gap, Source, path_of
+from devgate.store.moves.source import MoveSource, NotesMissing, path_of
 from devgate.store.moves.tables import KEYED, MOVED, SINGLE
 from devgate.store.moves.target import COMPARED, COPYING, FOLLOWING, Move
 from devgate.store.opening import opened
@@ -29,7 +29,7 @@ FOLLOW_SECONDS = 1.0  # between two looks at what has changed
 DELETE_AFTER_NOTES = 10_000  # notes that are read before they are deleted
 ROOM_SECONDS = 10.0  # between two times that room is made for notes
 
-# Called when the copy follows the gateway that runs: nothing but the last step is left.
+# Called when the copy follows the running gateway: only the last step is missing.
 Follows = Callable[[], None]
 
 
@@ -39,35 +39,35 @@ def move(
     on_progress: OnProgress = lambda *_: None,
     follows: Follows = lambda: None,
 ) -> Mapping[str, int]:
-    """Move all rows of the SQLite database into the PostgreSQL one, which is empty, or was begun
-    to be filled. Returns how many rows each table has.
+    """Move all rows of the SQLite database into the PostgreSQL one, which is empty, or the target
+    of an earlier move. Returns how many rows each table has.
 
-    Where a gateway works with the SQLite database, this ends once that has gone over to the other
-    one, or another has begun there. Where none does, the last step is made here. Then no start is
-    accepted any more in the SQLite database, which stays.
+    If a gateway works with SQLite, this ends once that gateway, or another one, has changed to
+    PostgreSQL. If none does, the last step is made here. From then on no start is accepted in the
+    SQLite database, which stays.
 
-    Raises SetupError, and whatever ends it: the SQLite database is as it was.
+    Raises SetupError, and whatever else ends it. Then the SQLite database is as it was.
     """
     must_be_kinds(source, url)
-    make_engine(url)  # whether it can be one, before anything is begun
+    make_engine(url)  # checks the URL before anything is begun
     file = path_of(source)
     lock = MoverLock(file)
     try:
-        taken = lock.acquire()
+        locked = lock.acquire()
     except OSError as err:
         raise SetupError(f"{file}: it cannot be locked for a move: {err.strerror}", "503") from err
-    if not taken:
+    if not locked:
         raise SetupError(f"another `devgate db move` works with {file}", status="409")
     try:
         with target.in_sentences(), _new(url) as new, _alone(source) as alone:
-            return _Mover(Source(file), new, on_progress, alone=alone).run(follows)
+            return _Mover(MoveSource(file), new, on_progress, alone=alone).run(follows)
     finally:
         lock.release()
 
 
 @contextmanager
 def _alone(url: str) -> Iterator[bool]:
-    """Whether no gateway works with the SQLite database; then none begins to."""
+    """Whether no gateway works with the SQLite database. If so, none can begin in this block."""
 
     def work(database: Database) -> None:
         with suppress(SetupError):
@@ -106,7 +106,7 @@ def _new(url: str) -> Iterator[Database]:
 
 class _Mover:
     def __init__(
-        self, source: Source, new: Database, on_progress: OnProgress, *, alone: bool
+        self, source: MoveSource, new: Database, on_progress: OnProgress, *, alone: bool
     ) -> None:
         self._source = source
         self._new = new
@@ -116,7 +116,7 @@ class _Mover:
         self._counts: dict[str, int] = {}
         self._unread = 0
 
-    def _told(self, table: str, done: int, rows: int) -> None:
+    def _report(self, table: str, done: int, rows: int) -> None:
         self._tell(table, done, rows)
         self._make_room()
 
@@ -144,7 +144,7 @@ class _Mover:
         return self._counts
 
     def _copied(self) -> None:
-        """All is there, and was compared."""
+        """Copy all rows, and compare them."""
         move = self._found()
         if move is None:
             move = self._begin()
@@ -152,22 +152,22 @@ class _Mover:
                 move = self._copy(move)
             except BaseException:
                 with suppress(SqliteError):
-                    self._source.end()  # nothing is noted for nobody
+                    self._source.end()  # nobody would read the notes
                 raise
         self._compare(move)
 
     def _found(self) -> Move | None:
-        """The move that was begun, if it can go on."""
+        """The move that was begun earlier, if it can be continued."""
         with self._new.read() as conn:
             move = target.state(conn)
         found = self._source.move()
         if move is not None and found == (move.id, True):
-            return move  # moved, but for the end
+            return move  # all rows were moved, and only the last step is missing
         if move is None or move.state == COPYING or found is None or found[0] != move.id:
             return None
         try:
             return self._caught_up()
-        except Gap:
+        except NotesMissing:
             return None
 
     def _begin(self) -> Move:
@@ -189,7 +189,7 @@ class _Mover:
         patient = not self._alone
         for table in KEYED:
             with self._new.write() as conn:
-                copied(self._source, conn, table, self._told, patient=patient)
+                copied(self._source, conn, table, self._report, patient=patient)
                 if table.name == "event":
                     target.note(conn, event=newest_event(conn))
         try:
@@ -197,7 +197,7 @@ class _Mover:
             with self._new.write() as conn:
                 target.make_indexes(conn)
                 target.note(conn, state=FOLLOWING)
-        except Gap as gap:
+        except NotesMissing as gap:
             raise SetupError(f"{gap} while rows were copied: run it again") from None
         conn = self._new.connected()
         try:
@@ -220,30 +220,30 @@ class _Mover:
                     if seen is None:
                         return  # a gateway has gone over
                     self._counts[table.name] = compared(
-                        self._source, conn, table, seen, self._told, patient=not self._alone
+                        self._source, conn, table, seen, self._report, patient=not self._alone
                     )
             with self._new.read() as conn:
                 for table in SINGLE:  # catch_up() compares them
                     self._counts[table.name] = target.count(conn, table)
-        except Gap as gap:
+        except NotesMissing as gap:
             raise SetupError(f"{gap} while rows were compared: run it again") from None
         with self._new.write() as conn:
             if target.state(conn, lock=True) is not None:
                 target.note(conn, state=COMPARED)
 
     def _count(self) -> None:
-        """All was compared by another process, which has ended."""
+        """Count the rows: another process has compared them, and has ended."""
         for table in MOVED:
             with self._new.read() as conn:
                 self._counts[table.name] = target.count(conn, table)
 
     def _caught_up(self) -> Move | None:
-        """None: there is nothing to be filled any more."""
+        """The move after catching up; None: it is complete."""
         with self._new.write() as conn:
             before = target.state(conn, lock=True)
             if before is None:
                 return None
-            # Behind the lock: what is read is never older than what another process has written.
+            # After the lock: so this never reads an older state than another process has written.
             with self._source.reading():
                 move = catch_up(self._source, conn, before)
         self._unread += move.change - before.change
@@ -257,7 +257,7 @@ class _Mover:
             while self._caught_up() is not None:
                 self._make_room()
                 time.sleep(FOLLOW_SECONDS)
-        except Gap as gap:
+        except NotesMissing as gap:
             with self._new.read() as conn:
                 if target.state(conn) is not None:
                     raise SetupError(f"{gap}: run `devgate db move` again") from None

@@ -10,18 +10,18 @@ from devgate.store.node_rows import STATE, CommandRow, NodeBatch, ends, later
 from devgate.store.node_statements import array, insert_fresh, update_known
 from devgate.store.nodes import Member
 from devgate.store.numbering import Values
-from devgate.store.trips import Answer, Trips
+from devgate.store.trips import TripAnswer, Trips
 
 _NOBODYS = "UPDATE presence SET node = NULL, incarnation = NULL WHERE imei = ANY($1::text[])"
 
 
-class Commands:
+class NodeCommands:
     """The rows of `command`, as one node writes them. Those of `presence` are locked before."""
 
     def __init__(self, member: Member) -> None:
         self._incarnation = member.incarnation
 
-    def ask(self, trips: Trips, rows: Iterable[CommandRow], ahead: float) -> list[Answer]:
+    def ask(self, trips: Trips, rows: Iterable[CommandRow], ahead: float) -> list[TripAnswer]:
         """Ask for these rows to be written. The answers are the ids of those that were.
 
         `ahead`: seconds that are added to their times. Another node that has the device next
@@ -60,7 +60,7 @@ class Commands:
         self,
         trips: Trips,
         batch: NodeBatch,
-        answers: Sequence[Answer],
+        answers: Sequence[TripAnswer],
         held: Held,
         events: list[Values],
         done: Committed,

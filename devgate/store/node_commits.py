@@ -13,11 +13,11 @@ MOVED, KEY_SPENT, WRITTEN = "moved", "key", "id"  # why a row was refused
 
 
 class Claim(NamedTuple):
-    """What became of a registration."""
+    """The result of a registration's claim."""
 
     imei: str
     generation: int
-    won: bool  # False: the device has registered at another node since
+    won: bool  # False: the device has registered at another node later
     # This node has had the device last: what it knows of its commands is right.
     current: bool = True
     other: int | None = None  # the incarnation of the living node that had it online
@@ -31,7 +31,7 @@ class Committed:
     """What one commit has done."""
 
     events: list[Values] = field(default_factory=list)
-    refused: dict[str, str] = field(default_factory=dict)  # by id of the command: why
+    refused: dict[str, str] = field(default_factory=dict)  # the reasons, by id of the command
     claims: list[Claim] = field(default_factory=list)
     moved: list[tuple[str, int]] = field(default_factory=list)  # devices that are another node's
     # Commands that another node has changed, by id, with what was handed over with the row.
@@ -39,5 +39,5 @@ class Committed:
     fates: list[tuple[Fate, str]] = field(default_factory=list)  # of the refused rows, and why
     draining: bool = False
     lost: str | None = None  # the rows that the database lost, until an operator confirms
-    # Rows that the database had lost were written again: every device is to be claimed once more.
+    # Rows that the database had lost were written again: all devices must be claimed again.
     rewritten: bool = False

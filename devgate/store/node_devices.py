@@ -1,4 +1,4 @@
-"""A node's devices: claimed under the lock of their rows, with the commands under way."""
+"""The devices of a node: it claims them under the lock of their rows, with their open commands."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from devgate.store.node_statements import array, write_presence
 from devgate.store.nodes import Member
 from devgate.store.numbering import Values
 from devgate.store.schema import command as command_table
-from devgate.store.trips import Answer, Trips
+from devgate.store.trips import TripAnswer, Trips
 
-# The generation of a device's connection, in a row that was lost and written again: what is under
-# way for the device is to be looked at, as if another node had had it.
+# The generation of a connection in a row that was lost and written again: the open commands of the
+# device must be read again, as if another node had had it.
 UNSEEN = -1
-AHEAD_SECONDS = 5.0  # that the clocks of nodes differ by at the most
+AHEAD_SECONDS = 5.0  # the maximum difference of the nodes' clocks
 BELIEVED_SECONDS = 30.0  # a registration so far in the future is one of a wrong clock
 
 _LOCK = (
@@ -32,7 +32,7 @@ _OPEN = (
     "SELECT id FROM command WHERE state <> 'ended' AND imei = ANY($1::text[]) ORDER BY id "
     "FOR NO KEY UPDATE"
 )
-_TAKE = (
+_ADOPT = (
     "UPDATE command SET incarnation = $2::bigint WHERE state <> 'ended' AND imei = ANY($1::text[])"
 )
 _COLUMNS = tuple(column.name for column in command_table.columns)
@@ -45,7 +45,7 @@ _HELD = "SELECT id, detail FROM open_results WHERE id = ANY($1::text[]) AND deta
 
 
 class There(NamedTuple):
-    """What the database says of a device; its row is locked."""
+    """The row of a device, which is locked."""
 
     imei: str
     online: bool
@@ -60,7 +60,7 @@ class There(NamedTuple):
 Held = dict[str, tuple[bool, int | None, int]]
 
 
-class Devices:
+class NodeDevices:
     """The rows of `presence`, as one node writes them."""
 
     def __init__(self, member: Member, late_window: float, clock: Callable[[], float]) -> None:
@@ -70,33 +70,33 @@ class Devices:
         self._member = member
         self._late_window = late_window
 
-    def lock(self, trips: Trips, batch: NodeBatch) -> Answer:
-        """Ask for the rows of all devices that the batch changes, or depends on, locked."""
+    def lock(self, trips: Trips, batch: NodeBatch) -> TripAnswer:
+        """Ask for the rows of all devices that the batch changes or depends on, and lock them."""
         imeis = {*_concerned(batch), *batch.plain.get("running", ())}
-        return trips.ask(_LOCK, array(sorted(imeis))) if imeis else Answer()
+        return trips.ask(_LOCK, array(sorted(imeis))) if imeis else TripAnswer()
 
     def claim(
         self,
         trips: Trips,
         batch: NodeBatch,
-        locked: Answer,
+        locked: TripAnswer,
         events: list[Values],
         done: Committed,
         clock_ahead: float,
     ) -> Held:
         """Claim the devices that have registered.
 
-        `locked` is what lock() has found. `clock_ahead`: seconds by which the database's clock is
-        ahead of this one's. Adds what becomes of the claims to `done`, and the events that are to
-        be told.
+        `locked` is the answer to lock(). `clock_ahead`: seconds by which the database's clock is
+        ahead of this one's. Adds the results of the claims to `done`, and their events to
+        `events`.
         """
         rows = found(locked)
         if missing := sorted(_concerned(batch) - rows.keys()):
-            # A row that is not there cannot be locked, and two nodes would both be the first.
+            # A missing row cannot be locked: without it two nodes would both be the first.
             trips.ask(_MISSING, array(missing))
-            again = trips.ask(_LOCK, array(missing))
+            relocked = trips.ask(_LOCK, array(missing))
             trips.go()
-            rows |= found(again)
+            rows |= found(relocked)
         mine = self._member.incarnation
         held = held_of(rows)
         alive: set[int] | None = None
@@ -148,15 +148,15 @@ class Devices:
         done: Committed,
         clock_ahead: float,
     ) -> None:
-        """Bring what is under way for devices that another node had before: with their rows
-        locked no other node can add to it."""
+        """Read the open commands of devices that another node had before. Their rows are locked,
+        so no other node can add commands."""
         adopted = {claim.imei: (claim, row) for claim, row in claims if not claim.current}
         done.claims += [claim for claim, _ in claims if claim.current]
         if not adopted:
             return
         imeis = array(sorted(adopted))
         trips.ask(_OPEN, imeis)
-        trips.ask(_TAKE, imeis, self._member.incarnation)
+        trips.ask(_ADOPT, imeis, self._member.incarnation)
         # One that ended in the future was written by a node whose clock was wrong: it would take
         # answers to other starts until that time has come.
         now = self._time() + clock_ahead
@@ -181,8 +181,8 @@ class Devices:
             )
 
 
-def found(locked: Answer) -> dict[str, There]:
-    """What lock() has found, by IMEI."""
+def found(locked: TripAnswer) -> dict[str, There]:
+    """The rows in the answer to lock(), by IMEI."""
     return {row[0]: There._make(row) for row in locked.rows}
 
 
@@ -192,19 +192,19 @@ def held_of(rows: Mapping[str, There]) -> Held:
 
 
 def _concerned(batch: NodeBatch) -> set[str]:
-    """The devices that are claimed or left, or whose commands depend on where they are."""
+    """The devices that are claimed or given up, or whose commands depend on their node."""
     return {*batch.devices, *(row.values[1] for row in batch.commands.values() if asks(row))}
 
 
 def asks(row: Any) -> bool:
-    """Whether a command's row depends on where its device is."""
+    """Whether the row of a command depends on the node of its device."""
     state = row.values[STATE]
     return (state == "sent" and row.generation is not None) or (state == "waiting" and row.fresh)
 
 
 def _alternating(device: PresenceRow, row: There, mine: int) -> list[Values]:
-    """The events of this node about a device, so that online and offline alternate among those of
-    all nodes. `row` is what the database says of the device."""
+    """The events of this node about a device, such that online and offline alternate among the
+    events of all nodes. `row` is the row of the device."""
     found: list[Values] = []
     online, here = row.online, row.incarnation == mine
     for at, type, imei, command, detail in device.events:

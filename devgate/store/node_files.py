@@ -1,4 +1,4 @@
-"""Files that have to be the same at every node of a cluster: by their SHA-256, in the database."""
+"""Files that must be the same at every node of a cluster. Their SHA-256 is in the database."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ def fingerprint(path: str) -> str | None:
 
 
 def compare(conn: Connection, here: Mapping[str, str | None]) -> list[str]:
-    """Note the files that no other node had before. `here`: fingerprints by setting, None for a
-    file that is missing. Returns a sentence for each that is another one than the others'."""
+    """Store the fingerprints of files that no other node had before. `here`: fingerprints by
+    setting, None for a missing file. Returns a sentence for each file that differs from that of
+    the other nodes."""
     known: dict[str, str] = json.loads(conn.scalar(_READ))
     wrong = []
     for name, digest in here.items():

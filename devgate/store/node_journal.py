@@ -1,14 +1,14 @@
-"""The one transaction of a node: all that waited, each row under its condition, events last.
+"""The commit of a node: one transaction with all waiting rows, each under its condition.
 
-The rows decide, and nothing else: messages between nodes, clocks and leases only save time. Locks
-are taken in the same order by every node: its own row of `node`, devices by IMEI, commands by id,
-the row `cluster` with the number of the newest event.
+Only the rows in the database decide. Messages between nodes, clocks and leases only save time. All
+nodes take locks in the same order: their own row of `node`, devices by IMEI, commands by id, the
+row `cluster` with the number of the newest event.
 
-- A command becomes `sent` only while the row of its device names this incarnation and the
-  connection that it is for; that row is locked until the commit.
+- A command becomes `sent` only if the row of its device has this incarnation and the connection
+  that the command is for. That row is locked until the commit.
 - A device is claimed by whoever registered it last. The claim brings the device's open commands:
   from then on they are this node's.
-- What another node has changed is not overwritten, and has no event: the caller is told.
+- A row that another node has changed is not overwritten, and gets no event. The caller is told.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from devgate.store.batch import Row
 from devgate.store.clock_ahead import RIGHT_SECONDS, ClockAhead
 from devgate.store.engine import Database
 from devgate.store.json_rows import write_plain
-from devgate.store.node_commands import Commands
+from devgate.store.node_commands import NodeCommands
 from devgate.store.node_commits import MOVED, Committed
-from devgate.store.node_devices import Devices, found, held_of
+from devgate.store.node_devices import NodeDevices, found, held_of
 from devgate.store.node_losses import Losses
 from devgate.store.node_rows import NodeBatch, earlier, gathered, not_written
 from devgate.store.node_statements import DISAGREED, write_events
 from devgate.store.nodes import TRUST_SECONDS, Member, boottime, set_up_session
 from devgate.store.numbering import Values
-from devgate.store.trips import Answer, Trips
+from devgate.store.trips import TripAnswer, Trips
 from devgate.store.verdicts import resolve
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ _BEAT = (
 )
 
 
-class Lost(Exception):
+class CommitLost(Exception):
     """The database has lost a commit of this node that it had confirmed."""
 
 
@@ -71,15 +71,15 @@ class NodeJournal:
         self.member = member
         self.trusted_until = boottime() + TRUST_SECONDS  # by boottime()
         self.devices = self.running = self.in_flight = 0  # what the node's row says of its load
-        self._devices = Devices(member, late_window, clock)
-        self._commands = Commands(member)
+        self._devices = NodeDevices(member, late_window, clock)
+        self._commands = NodeCommands(member)
         self._losses = Losses(database, member, seen)
         self._database = database
         self._conn: Connection | None = None
         self._trips: Trips | None = None  # on that connection
         self._time, self._clock = clock, ClockAhead(clock)
         self._beat = 0  # of the last commit that was confirmed
-        # The rows of a commit of which nobody knows whether it was carried out.
+        # The rows of a commit that may or may not have been carried out.
         self._doubtful: Sequence[Row] = ()
         self._committing = False
         with database.read() as conn:
@@ -103,8 +103,8 @@ class NodeJournal:
         return boottime() < self.trusted_until
 
     def commit(self, rows: Sequence[Row]) -> Committed:
-        """Write those rows whose conditions hold, or raise and have written none, as far as that
-        can be known. Raises Fenced once this incarnation was declared dead."""
+        """Write the rows whose conditions hold. If it raises, none is written, unless the
+        connection broke during COMMIT. Raises Fenced once this incarnation was declared dead."""
         for attempt in range(1, TRIES + 1):
             fresh = self._trips is None
             try:
@@ -114,12 +114,14 @@ class NodeJournal:
                 if self._committing:
                     self._doubtful = rows
                     raise
-                again = getattr(err.orig, "sqlstate", None) in ROLLED_BACK
+                may_retry = getattr(err.orig, "sqlstate", None) in ROLLED_BACK
                 # A server that was restarted while nothing was written is found out here.
-                again = again or (err.connection_invalidated and not fresh and attempt == 1)
-                if not again or attempt == TRIES:
+                may_retry = may_retry or (
+                    err.connection_invalidated and not fresh and attempt == 1
+                )
+                if not may_retry or attempt == TRIES:
                     raise
-            except Lost:
+            except CommitLost:
                 self.close()
                 raise self._loss() from None
             except BaseException:
@@ -139,8 +141,8 @@ class NodeJournal:
         return done or self._step_by_step(trips, rows, batch)
 
     def _presuming(self, trips: Trips, batch: NodeBatch) -> Committed | None:
-        """Two trips, which is the usual case: the rows go with the question whether they may.
-        None, and nothing is written, if one of them may not."""
+        """The usual case, in two trips: the rows are sent together with the checks of their
+        conditions. None if a condition does not hold; then nothing is written."""
         began, done, events = boottime(), Committed(), list(batch.events)
         beat, locked = self._begin(trips), self._devices.lock(trips, batch)
         wrong = self._clock.wrong
@@ -160,7 +162,8 @@ class NodeJournal:
         return self._end(trips, batch, events, began, number, done)
 
     def _step_by_step(self, trips: Trips, rows: Sequence[Row], batch: NodeBatch) -> Committed:
-        """Each condition is known before what depends on it is asked."""
+        """Write step by step: each condition is checked before the statements that depend on
+        it."""
         began, done, events = boottime(), Committed(), list(batch.events)
         beat, locked = self._begin(trips), self._devices.lock(trips, batch)
         trips.go()
@@ -190,8 +193,8 @@ class NodeJournal:
         return Trips(conn)
 
     def _look(self, conn: Connection) -> None:
-        """On a new session. Raises StoreError where rows were lost, or nothing may be written
-        before other nodes have looked."""
+        """Look for lost rows on a new session. Raises StoreError if rows were lost, or if nothing
+        may be written before other nodes have looked."""
         began = boottime()
         found = self._losses.look(conn, self._beat, doubtful=bool(self._doubtful))
         if found is not None:  # else the beat finds out why
@@ -199,7 +202,7 @@ class NodeJournal:
             if found.why is not None:
                 raise found.why
 
-    def _begin(self, trips: Trips) -> Answer:
+    def _begin(self, trips: Trips) -> TripAnswer:
         """Begin with the beat: with this row locked nobody can declare this node dead."""
         trips.ask("BEGIN")
         self._clock.ask()
@@ -208,13 +211,13 @@ class NodeJournal:
             self.devices, self.running, self.in_flight,
         )  # fmt: skip
 
-    def _proven(self, trips: Trips, beat: Answer, done: Committed) -> tuple[int, str | None]:
-        """The beat's number, and why no start is accepted. Raises Fenced and Lost."""
+    def _proven(self, trips: Trips, beat: TripAnswer, done: Committed) -> tuple[int, str | None]:
+        """The beat's number, and why no start is accepted. Raises Fenced and CommitLost."""
         if not beat.rows:
             raise self._fenced(trips)
         number, draining, now, lost = beat.rows[0]
         if number <= self._beat:
-            raise Lost
+            raise CommitLost
         self._clock.answered(now)
         done.draining, done.lost = draining, lost
         self._database.loss = lost
@@ -223,7 +226,7 @@ class NodeJournal:
     def _fenced(self, trips: Trips) -> Exception:
         rows = trips.rows("SELECT incarnation FROM node WHERE id = $1", self.member.id)
         if not rows or rows[0][0] < self.member.incarnation:
-            return Lost()
+            return CommitLost()
         return Fenced(
             f"the node {self.member.id} was declared dead by the others, for its commits came "
             "too late; it sends nothing more and ends"
@@ -241,7 +244,7 @@ class NodeJournal:
         """The events, with their numbers, and COMMIT."""
         if wrong := self._clock.wrong:
             events = [(values[0] + wrong, *values[1:]) for values in events]
-        told = write_events(trips, events, batch.commands.keys()) if events else Answer()
+        answer = write_events(trips, events, batch.commands.keys()) if events else TripAnswer()
         self._committing = True
         try:
             self._commits(trips)
@@ -261,7 +264,7 @@ class NodeJournal:
         if events:
             done.events = [
                 (at, *values[1:], n)
-                for values, (n, at) in zip(events, sorted(told.rows), strict=True)
+                for values, (n, at) in zip(events, sorted(answer.rows), strict=True)
             ]
             self.last = done.events[-1][-1]
         done.fates += [(fate, MOVED) for fate in batch.stale]
@@ -272,7 +275,7 @@ class NodeJournal:
         trips.rows("COMMIT")
 
     def _loss(self) -> Exception:
-        """The beat has gone back. It is seen on a new session what that means."""
+        """The error for a beat that has gone back. A new session then finds out why."""
         try:
             self._connect()
         except (StoreError, SQLAlchemyError) as err:

@@ -1,4 +1,4 @@
-"""Rows that the database has lost: how a node finds that out, and what it does then."""
+"""Rows that the database has lost: how a node finds them, and writes them again."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from devgate.store.node_commits import Committed
 from devgate.store.node_rows import NodeBatch
 from devgate.store.nodes import Member
 from devgate.store.recent import Recent
-from devgate.store.rewriting import kept, write_again
+from devgate.store.rewriting import remembered, write_again
 from devgate.store.timelines import A_LOOK, look, note, waits
 
 log = logging.getLogger("devgate.store")
 
 
-class Found(NamedTuple):
-    """What a look has found."""
+class LossLook(NamedTuple):
+    """The result of a look."""
 
     beat: int  # of the last commit of this node that counts as confirmed
-    why: StoreError | None = None  # nothing may be written yet
+    why: StoreError | None = None  # why nothing may be written yet
 
 
 class Losses:
-    """Remembers what a node has written, for one thread at a time."""
+    """Remembers the rows that a node has written. For one thread at a time."""
 
     def __init__(self, database: Database, member: Member, seen: Callable[[], int]) -> None:
         """`seen`: the number of the newest event of all nodes that this one has seen."""
@@ -41,15 +41,16 @@ class Losses:
 
     def committed(self, batch: NodeBatch, done: Committed, clock_ahead: float, beat: int) -> None:
         """Remember a commit; `beat` is its number among those of this node."""
-        self._recent.add(kept(batch, done, clock_ahead), done.events, beat)
+        self._recent.add(remembered(batch, done, clock_ahead), done.events, beat)
         done.rewritten, self._rewritten = self._rewritten, False
 
-    def look(self, conn: Connection, beat: int, *, doubtful: bool) -> Found | None:
-        """Look on a new session. `beat` is that of the last confirmed commit; `doubtful`: whether
-        the one behind it was carried out is not known.
+    def look(self, conn: Connection, beat: int, *, doubtful: bool) -> LossLook | None:
+        """Look on a new session. `beat` is that of the last confirmed commit; `doubtful`: it is
+        not known whether the commit after it was carried out.
 
-        Returns the beat behind which the next one tells of that, as if there had been no look.
-        None: this incarnation is dead, or its row is not there.
+        Returns the beat that counts as confirmed: by comparing the next one with it, the node
+        finds out about that commit, as if there had been no look. None: this incarnation is dead,
+        or its row does not exist.
         """
         member = self._member
         with conn.begin():
@@ -62,11 +63,12 @@ class Losses:
         beat = found.beat - carried_out
         if found.lost:
             self._database.loss = found.lost
-            return Found(beat, StoreError(found.lost))
-        return Found(beat, waits(found.waits_for) if found.waits_for else None)
+            return LossLook(beat, StoreError(found.lost))
+        return LossLook(beat, waits(found.waits_for) if found.waits_for else None)
 
     def end(self) -> Exception:
-        """The row of this incarnation is lost with others: it writes what it knows, and ends."""
+        """Write what this node remembers, and return the error with which it ends: the row of its
+        incarnation is lost, too."""
         try:
             with self._database.write() as conn:
                 words = note(conn, self._write_again(conn, 0))
@@ -76,8 +78,9 @@ class Losses:
         return Fenced(words)
 
     def _write_again(self, conn: Connection, beat: int) -> str:
-        """What is remembered behind this beat, into a database that has lost rows. Returns why no
-        start is accepted: what was lost may say that one was sent, or that its key is spent."""
+        """Write what is remembered behind this beat into a database that has lost rows. Returns
+        why no start is accepted: a lost row may say that one was sent, or that its key is
+        spent."""
         member = self._member
         count = write_again(conn, self._recent, beat, member.id, member.incarnation)
         self._rewritten = True

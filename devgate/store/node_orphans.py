@@ -13,29 +13,29 @@ from devgate.store.node_rows import upsert
 from devgate.store.numbering import Values
 from devgate.store.timelines import TIMELINE
 
-SLICE = 1000  # rows of the dead that one transaction takes: about 30 ms
+SLICE_ROWS = 1000  # rows of the dead that one transaction takes: about 30 ms
 
 
-def numbered(conn: Connection, told: Sequence[Values]) -> list[Values]:
+def numbered(conn: Connection, events: Sequence[Values]) -> list[Values]:
     """These events with the next numbers and with times that do not go back. The number's row
     stays locked until the transaction ends: it is to be the last one that is.
 
     Raises StoreError after a failover, until every living node has said what it knows.
     """
-    if not told:
+    if not events:
         return []
-    newest = max(values[0] for values in told)
+    newest = max(values[0] for values in events)
     row = conn.execute(
         text(
             "UPDATE cluster SET n = o.n + :count, at = greatest(o.at, :newest) "
             f"FROM (SELECT n, at FROM cluster WHERE timeline = {TIMELINE} FOR UPDATE) o "
             "RETURNING o.n, o.at"
         ),
-        {"count": len(told), "newest": newest},
+        {"count": len(events), "newest": newest},
     ).first()
     if row is None:
         raise StoreError("the database has failed over, and not all nodes have looked yet")
-    return Numbering().number(told, (row.at, row.n))
+    return Numbering().number(events, (row.at, row.n))
 
 
 # What nobody works on: its node is dead, or it was a gateway that worked alone.
@@ -46,13 +46,13 @@ _ORPHANED = (
 
 _COMMANDS = text(
     "SELECT * FROM command WHERE state <> 'ended' AND (state = 'sent' OR expires_at IS NULL "
-    f"OR expires_at <= :now) AND {_ORPHANED} ORDER BY id LIMIT {SLICE} FOR UPDATE SKIP LOCKED"
+    f"OR expires_at <= :now) AND {_ORPHANED} ORDER BY id LIMIT {SLICE_ROWS} FOR UPDATE SKIP LOCKED"
 )
 
 
 _DEVICES = text(
     f"SELECT imei, generation FROM presence WHERE online AND {_ORPHANED} "
-    f"LIMIT {SLICE} FOR UPDATE SKIP LOCKED"
+    f"LIMIT {SLICE_ROWS} FOR UPDATE SKIP LOCKED"
 )
 
 
@@ -86,9 +86,9 @@ def orphaned_devices(conn: Connection, now: float) -> list[tuple[str, int]]:
     return found
 
 
-def add_events(conn: Connection, told: Sequence[Values], commands: set[str]) -> None:
+def add_events(conn: Connection, events: Sequence[Values], commands: set[str]) -> None:
     """Number these events and write them; `commands` are the ids whose rows are written with
     them."""
-    events = numbered(conn, told)
+    events = numbered(conn, events)
     by_device = found_by_device(events, commands)
     upsert(conn, "event", [(*e, by) for e, by in zip(events, by_device, strict=True)])

@@ -19,12 +19,12 @@ _SQL = Statements("postgresql")
 
 
 class CommandRow(NamedTuple):
-    """A command as it stands now, with the events of it."""
+    """The current state of a command, with its events."""
 
     values: Values  # in the order of COMMAND
     events: Sequence[Values]
     fresh: bool  # it was never journalled before
-    # It is about to be sent: the generation of the connection that it will be sent on.
+    # If it is about to be sent: the generation of the connection that it will be sent on.
     generation: int | None = None
     # Whose end it is that was posted: handed back where the row is not written.
     ended: Any = None
@@ -32,8 +32,8 @@ class CommandRow(NamedTuple):
 
 
 class Fate:
-    """Why the row was not written, for one who waits for that. Set before anybody is called
-    back: of several rows of a command in one commit each has its own."""
+    """Why the row was not written, for a caller that waits for it. Set before any callback. Each
+    of several rows of one command in a commit has its own."""
 
     __slots__ = ("why",)
 
@@ -42,7 +42,7 @@ class Fate:
 
 
 class PresenceRow(NamedTuple):
-    """A device as this node sees it, with the events of that."""
+    """The presence of a device at this node, with its events."""
 
     values: Values  # imei, online, since, heard, address, generation
     events: Sequence[Values]
@@ -50,7 +50,7 @@ class PresenceRow(NamedTuple):
 
 @dataclass(slots=True)
 class NodeBatch:
-    """What one commit of a node writes: of two rows for one key the later one counts."""
+    """The rows of one commit of a node. Of two rows with one key the later one counts."""
 
     commands: dict[str, CommandRow] = field(default_factory=dict)
     devices: dict[str, PresenceRow] = field(default_factory=dict)
@@ -58,11 +58,11 @@ class NodeBatch:
     events: list[Values] = field(default_factory=list)  # that depend on nothing
     verdicts: list[Verdict] = field(default_factory=list)
     stale: list[Fate] = field(default_factory=list)  # of rows that are not written
-    # Of each event of a command, by its id(): which of them all it is, in the order of happening.
+    # The position of each event of a command in the order of happening, by the event's id().
     places: dict[int, int] = field(default_factory=dict)
 
     def place(self, event: Values) -> int:
-        """Which of the events of commands this one is."""
+        """The position of this event among the events of commands."""
         return self.places[id(event)]
 
 
@@ -74,14 +74,14 @@ def gathered(rows: Iterable[Row]) -> NodeBatch:
             row = CommandRow(*values)
             for event in row.events:
                 batch.places[id(event)] = len(batch.places)
-            # What comes later stands later: a device's next start behind the end of its last.
+            # The later row comes later: the next start of a device after the end of its last one.
             if (before := batch.commands.pop(row.values[0], None)) is not None:
                 if ends(before) and (ends(row) or row.values[STATE] != "ended"):
                     # This one is of what a claim has read before that end was on disk.
                     batch.stale += row.fates
                     row = before
                 else:
-                    # A row that is replaced before it was written was fresh, and still is.
+                    # If a fresh row is replaced before it was written, the new one is fresh, too.
                     row = row._replace(
                         events=(*before.events, *row.events),
                         fresh=before.fresh or row.fresh,
@@ -108,7 +108,7 @@ def ends(row: CommandRow) -> bool:
 
 
 def earlier(row: Mapping[str, Any], seconds: float) -> Mapping[str, Any]:
-    """A command's row by its columns, with times that are so much earlier."""
+    """A command's row by its columns, with times that are earlier by `seconds`."""
     if not seconds:
         return row
     times = {name: row[name] for name in TIMES if row[name] is not None}
@@ -116,7 +116,7 @@ def earlier(row: Mapping[str, Any], seconds: float) -> Mapping[str, Any]:
 
 
 def later(values: Values, seconds: float) -> Values:
-    """A command's row with times that are so much later."""
+    """A command's row with times that are later by `seconds`."""
     return tuple(
         value + seconds if column in _PLACES and value is not None else value
         for column, value in enumerate(values)
@@ -124,13 +124,14 @@ def later(values: Values, seconds: float) -> Values:
 
 
 def upsert(conn: Connection, kind: str, rows: Sequence[Values]) -> None:
-    """Write rows of a kind of `batch.KINDS`, whatever is there."""
+    """Write rows of a kind of `batch.KINDS`; existing ones are replaced."""
     for sql, values in _SQL.of([(kind, rows)] if rows else []):
         conn.exec_driver_sql(sql, values)
 
 
 def not_written(rows: Sequence[Row], there: Set[int]) -> Iterator[Row]:
-    """Without those that are on disk, by their id(). What became of a claim is still asked."""
+    """The rows without those that are on disk, by their id(). Claims stay: their results are
+    needed."""
     for row in rows:
         if id(row) not in there:
             yield row

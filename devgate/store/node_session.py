@@ -30,7 +30,7 @@ _LEAD = text("SELECT pg_try_advisory_lock(hashtext(current_schema()), :number)")
 log = logging.getLogger("devgate.nodes")
 
 
-class Seen(NamedTuple):
+class NodesSeen(NamedTuple):
     """What one look has shown."""
 
     nodes: list[Node]
@@ -43,7 +43,7 @@ class Beat(NamedTuple):
 
     number: int
     since: float  # when it was first seen so
-    own: int  # how often the beat of this node had changed by then
+    own_changes: int  # how often the beat of this node had changed by then
 
 
 class NodeSession:
@@ -55,11 +55,11 @@ class NodeSession:
         self._conn: Connection | None = None
         self._leads = False
         self._beats: dict[int, Beat] = {}  # by incarnation, of those that live
-        self._own = -1  # this node's beat, as it was seen last
+        self._own_beat = -1  # this node's beat, as it was seen last
         self._changes = 0  # how often that was another one
         self._alive: set[int] = set()
 
-    def look(self, *, may_lead: bool = True) -> Seen:
+    def look(self, *, may_lead: bool = True) -> NodesSeen:
         """Look at all nodes, and declare those dead whose beat has stood still for the lease,
         while this node's own went on: else the database takes no commit of anybody, as where it
         waits for a replica. One that may not lead lets another one do so."""
@@ -80,7 +80,7 @@ class NodeSession:
             with suppress(SQLAlchemyError):
                 conn.close()
 
-    def _look(self, may_lead: bool) -> Seen:
+    def _look(self, may_lead: bool) -> NodesSeen:
         if self._conn is None:
             self._conn = self._database.connected()
             set_up_session(self._conn, self._member.id)
@@ -93,19 +93,22 @@ class NodeSession:
         conn.commit()
         now = boottime()
         for node in nodes:
-            if node.incarnation == self._member.incarnation and node.beat != self._own:
-                self._own, self._changes = node.beat, self._changes + 1
+            if node.incarnation == self._member.incarnation and node.beat != self._own_beat:
+                self._own_beat, self._changes = node.beat, self._changes + 1
         for node in nodes:
             if node.alive and node.incarnation != self._member.incarnation:
                 seen = self._beats.get(node.incarnation)
                 if seen is None or seen.number != node.beat:
                     self._beats[node.incarnation] = Beat(node.beat, now, self._changes)
-                elif now - seen.since > LEASE_SECONDS and self._changes - seen.own >= OWN_BEATS:
+                elif (
+                    now - seen.since > LEASE_SECONDS
+                    and self._changes - seen.own_changes >= OWN_BEATS
+                ):
                     self._bury(conn, node)
         alive = {node.incarnation for node in nodes if node.alive}
         died, self._alive = bool(self._alive - alive), alive
         self._beats = {one: seen for one, seen in self._beats.items() if one in alive}
-        return Seen(nodes, self._leads, died)
+        return NodesSeen(nodes, self._leads, died)
 
     def _bury(self, conn: Connection, node: Node) -> None:
         """Its sessions first: one that is frozen within a transaction holds the row's lock."""

@@ -8,9 +8,9 @@ from itertools import count
 
 from devgate.store.batch import COMMAND, KEY, KINDS, ORDERED, SPENT, names
 from devgate.store.json_rows import as_json
-from devgate.store.numbering import NEAR, Values, id_prefix
+from devgate.store.numbering import NEAR_SECONDS, Values, id_prefix
 from devgate.store.timelines import TIMELINE
-from devgate.store.trips import Answer, Trips
+from devgate.store.trips import TripAnswer, Trips
 
 # What may become of a row that is there. It is open, and this node works on it; or it is a 408,
 # which a result may still settle, and which may turn out to be ambiguous.
@@ -23,7 +23,7 @@ PRESENCE = (*KINDS["presence"].columns, "node", "incarnation")
 EVENT = ("n", *KINDS["event"].columns[:5], "by_device")
 # Seconds by which the newest event of all may be later than those of a commit (clocks differ)
 # before this one's are found by their devices.
-AHEAD = 5
+AHEAD_SECONDS = 5
 
 
 def array(texts: Iterable[str]) -> str:
@@ -74,13 +74,14 @@ counter AS (
 )
 INSERT INTO event ({names(EVENT)})
 SELECT counter.n + told.n, greatest(counter.at, max(told.at) OVER (ORDER BY told.n)), told.type,
-    told.imei, told.command, told.detail, told.by_device OR counter.at > $3::float8 + {AHEAD}
+    told.imei, told.command, told.detail,
+    told.by_device OR counter.at > $3::float8 + {AHEAD_SECONDS}
 FROM told CROSS JOIN (SELECT n, at FROM counter LIMIT 1) AS counter
 ORDER BY told.n RETURNING n, at
 """
 
 
-def insert_fresh(trips: Trips, rows: Sequence[Values], incarnation: int) -> Answer:
+def insert_fresh(trips: Trips, rows: Sequence[Values], incarnation: int) -> TripAnswer:
     """Write commands that were never journalled. Returns the ids of those that are there now: the
     others have an id or a key that is there already."""
     return trips.ask(_FRESH, as_json(COMMAND, sorted(rows)), incarnation)
@@ -88,7 +89,7 @@ def insert_fresh(trips: Trips, rows: Sequence[Values], incarnation: int) -> Answ
 
 def update_known(
     trips: Trips, rows: Sequence[Values], ends: Set[str], incarnation: int
-) -> list[Answer]:
+) -> list[TripAnswer]:
     """Write commands as they stand now, where ALLOWED; those of `ends`, which end now, where they
     are open. Returns the ids of the rows that were written."""
     kinds: dict[tuple[bool, bool], list[Values]] = {}
@@ -106,19 +107,20 @@ def write_presence(trips: Trips, rows: Iterable[Values], node: str, incarnation:
     trips.ask(_PRESENCE, as_json(PRESENCE, ((*row, node, incarnation) for row in sorted(rows))))
 
 
-def write_events(trips: Trips, told: Sequence[Values], commands: Set[str]) -> Answer:
+def write_events(trips: Trips, events: Sequence[Values], commands: Set[str]) -> TripAnswer:
     """Number these events and write them, last of all. `commands` are the ids whose rows are
     written with them. Returns the number and the time of each."""
-    newest = max(values[0] for values in told)
-    numbered = zip(count(1), told, _by_device(told, commands), strict=False)
+    newest = max(values[0] for values in events)
+    numbered = zip(count(1), events, _by_device(events, commands), strict=False)
     rows = as_json(EVENT, ((number, *values, by) for number, values, by in numbered))
-    return trips.ask(_EVENTS, rows, len(told), newest)
+    return trips.ask(_EVENTS, rows, len(events), newest)
 
 
-def _by_device(told: Sequence[Values], commands: Set[str]) -> Iterator[bool]:
+def _by_device(events: Sequence[Values], commands: Set[str]) -> Iterator[bool]:
     """As batch.found_by_device() once they are numbered, or true: what is found by its
     device may be near its command all the same."""
-    oldest, newest = min(values[0] for values in told), max(values[0] for values in told)
-    first, end = id_prefix(int(newest) + AHEAD + 1 - NEAR), id_prefix(int(oldest) + NEAR)
-    for _, _, _, id, _ in told:
+    oldest, newest = min(values[0] for values in events), max(values[0] for values in events)
+    first = id_prefix(int(newest) + AHEAD_SECONDS + 1 - NEAR_SECONDS)
+    end = id_prefix(int(oldest) + NEAR_SECONDS)
+    for _, _, _, id, _ in events:
         yield id is None or not (first <= id < end and id in commands)

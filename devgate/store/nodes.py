@@ -1,10 +1,10 @@
-"""The rows that make several gateways one cluster: who lives, who leads, who has a device.
+"""The rows of a cluster: which nodes live, which one leads, and which one has a device.
 
-A node proves that it lives by its `beat`, which each of its commits raises within the same
-transaction. Another node whose clock sees a beat stand still for LEASE_SECONDS declares it dead,
-under the lock of the same row: from then on no commit of that incarnation works. A node sends
-nothing once TRUST_SECONDS have passed since its last commit that worked was begun, which is
-earlier than anybody may declare it dead.
+Each commit of a node raises its `beat` within the same transaction, which proves that the node
+lives. If a beat has not changed for LEASE_SECONDS by the clock of another node, that one declares
+the node dead, under the lock of the same row: from then on every commit of that incarnation fails.
+A node sends nothing once TRUST_SECONDS have passed since the begin of its last successful commit,
+which is earlier than another node may declare it dead.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from devgate.store import shared_secret
 from devgate.store.timelines import SYNCHRONOUS, TIMELINE, unheard
 
 BEAT_SECONDS = 0.5  # between two commits of a node that has nothing to write
-LEASE_SECONDS = 3.0  # that a beat may stand still, by the clock of whoever looks
-MARGIN_SECONDS = 0.7  # by which a node gives up earlier
+LEASE_SECONDS = 3.0  # that a beat may stay unchanged, by the clock of the node that looks
+MARGIN_SECONDS = 0.7  # by which a node stops sending before its lease ends
 TRUST_SECONDS = LEASE_SECONDS - MARGIN_SECONDS
 CLUSTER = "the nodes of a cluster"  # the owner's holder
 
-# The keys of PostgreSQL's advisory locks: the schema, and one of these. The nodes share the lock
-# that a gateway which works alone has for itself.
+# The keys of PostgreSQL's advisory locks: the schema, and one of these. A gateway that works alone
+# has an exclusive lock; the nodes share the same one.
 NODES = 0x6465766E  # with the node's name: one process for each
 
 _SHARE = text("SELECT pg_try_advisory_lock_shared(hashtext(current_schema()), :number)")
@@ -38,13 +38,13 @@ _SETTINGS = (
     "SET idle_in_transaction_session_timeout = '1500ms'",
     "SET lock_timeout = '1s'",
     "SET statement_timeout = '4s'",
-    # To compile a statement takes half a second, and none here is worth that: the
-    # estimate of rows in JSON, and of a table without statistics, may say otherwise.
+    # PostgreSQL compiles a statement if it expects many rows, which takes half a second. Rows
+    # in JSON, and tables without statistics, mislead that estimate.
     "SET jit = off",
-    # All that is asked is found by a key. A statement that was prepared while a table was small
-    # would go on to read all of it, until its statistics are made.
+    # Every statement finds its rows by a key. One that was prepared while a table was small
+    # would still read the whole table, until it has statistics.
     "SET enable_seqscan = off",
-    # Of the server's end: else the session of a node that was cut off lives for two hours.
+    # Keepalive of the server: otherwise the session of a disconnected node lives for two hours.
     "SET tcp_keepalives_idle = 2",
     "SET tcp_keepalives_interval = 1",
     "SET tcp_keepalives_count = 3",
@@ -63,13 +63,13 @@ class Node(NamedTuple):
     draining: bool
     version: str
     started_at: float
-    devices: int  # connected to it, as it said last
+    devices: int  # connected to it, at its last commit
     running: int
     in_flight: int
 
 
 class Member(NamedTuple):
-    """What a node is since it joined."""
+    """What a node got when it joined."""
 
     id: str
     incarnation: int
@@ -79,18 +79,18 @@ class Member(NamedTuple):
 
 
 def boottime() -> float:
-    """Seconds; it counts those of a suspended machine, too, and no clock is set."""
+    """Seconds since the boot, including those while the machine was suspended. It is never set."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def application(id: str) -> str:
-    """What PostgreSQL calls the sessions of a node."""
+    """The application name of a node's sessions in PostgreSQL."""
     return f"devgate {id}"
 
 
 def set_up_session(conn: Connection, id: str) -> None:
-    """This session is one of the node: it can be ended by the others, and a node that is frozen
-    or cut off must not keep its locks for long."""
+    """Set up a session of the node: other nodes can end it, and it loses its locks soon if the
+    node is frozen or disconnected."""
     for setting in _SETTINGS:
         conn.exec_driver_sql(setting.format(name=application(id)))
 
@@ -116,19 +116,19 @@ def all_nodes(conn: Connection) -> list[Node]:
 
 
 def join(conn: Connection, id: str, version: str) -> Member:
-    """A new incarnation of the node. The caller has its locks, and commits. Nobody can reach it
-    before set_address().
+    """Make a new incarnation of the node. The caller has its locks, and commits. Others can reach
+    it after set_address().
 
     A gateway that worked alone until now is fenced. What an earlier incarnation had under way is
-    settled afterwards, with all that the dead have left.
+    settled later, together with that of dead nodes.
     """
     now = time.time()
     unheard(conn, id)
     owned = conn.execute(text("SELECT holder, database, lost FROM owner FOR UPDATE")).one()
     if owned.holder != CLUSTER:
-        taken = {"holder": CLUSTER, "at": now}
+        takeover = {"holder": CLUSTER, "at": now}
         conn.execute(
-            text("UPDATE owner SET epoch = epoch + 1, holder = :holder, taken_at = :at"), taken
+            text("UPDATE owner SET epoch = epoch + 1, holder = :holder, taken_at = :at"), takeover
         )
     row = conn.execute(
         text(
@@ -160,13 +160,13 @@ def server_time(conn: Connection) -> float:
 
 
 def reached_from(conn: Connection) -> str:
-    """The address of this machine that PostgreSQL sees; that of loopback for a Unix socket."""
+    """The address of this machine that PostgreSQL sees; a loopback address for a Unix socket."""
     found = conn.scalar(text("SELECT host(inet_client_addr())"))
     return str(found) if found else "127.0.0.1"
 
 
 def set_address(conn: Connection, member: Member, address: str) -> None:
-    """Where the others reach the node, once its door is open."""
+    """Store the address at which other nodes reach this one, once its door is open."""
     values = {"id": member.id, "incarnation": member.incarnation, "address": address}
     conn.execute(
         text("UPDATE node SET address = :address WHERE id = :id AND incarnation = :incarnation"),
@@ -175,7 +175,7 @@ def set_address(conn: Connection, member: Member, address: str) -> None:
 
 
 def leave(conn: Connection, member: Member) -> None:
-    """The node stops as it should: nobody need wait for its lease."""
+    """Note that the node has stopped properly: the others need not wait for its lease."""
     values = {"id": member.id, "incarnation": member.incarnation}
     unheard(conn, member.id)
     conn.execute(
@@ -184,8 +184,8 @@ def leave(conn: Connection, member: Member) -> None:
 
 
 def declare_dead(conn: Connection, node: Node) -> bool:
-    """No commit of this incarnation works from now on. False: it has beaten again, or somebody
-    else has done it. The caller has ended its sessions, and commits."""
+    """Make all later commits of this incarnation fail. False: its beat has changed, or another
+    node has done it. The caller has ended its sessions, and commits."""
     unheard(conn, node.id)
     done = conn.execute(
         text(

@@ -5,9 +5,9 @@ Two rules hold for every row of `event`, and searches rely on both. `store/batch
 - An event's `at` is never before that of the event before it (`Numbering`). A time is therefore
   found by a search over the numbers, without an index on `at`.
 - An event of a command is found by the command (`by_device` is false) where the command's row is
-  written with it and the command's id, whose first part is the time, lies within NEAR seconds of
-  its `at`. All others are found by their device: those without a command, and those of a command
-  that waited long, was answered late, or saw the clock change.
+  written with it and the command's id, whose first part is the time, lies within NEAR_SECONDS
+  seconds of its `at`. All others are found by their device: those without a command, and those of
+  a command that waited long, was answered late, or saw the clock change.
 
 An index of events by device costs a page for each event, because the devices of one commit are far
 apart in it. Commands of one commit are close together, and so are their events in an index by
@@ -21,7 +21,7 @@ from typing import Any
 
 from ulid import ULID
 
-NEAR = 60  # seconds
+NEAR_SECONDS = 60  # seconds
 
 Values = tuple[Any, ...]  # the columns of an event: at, type, imei, command, detail
 

@@ -26,15 +26,15 @@ def open_database(url: str, *, upgrade: bool = False) -> Database:
 def claim_database(url: str) -> Database:
     """open_database() for a gateway, which owns the database from here on.
 
-    A copy that `devgate db move` has made is finished. The schema is migrated once no other
-    gateway works with the database, and owning it is a row that was written. Raises SetupError;
-    StoreAway if the server cannot be reached now.
+    Completes a copy of `devgate db move`. The schema is migrated once no other gateway works with
+    the database and the row `owner` names this one. Raises SetupError; StoreAway if the server
+    cannot be reached now.
     """
 
     def claim(database: Database) -> None:
         database.lock()
         if database.dialect == "postgresql":
-            # Here, because a gateway with SQLite need not load this and psycopg.
+            # Imported here: a gateway with SQLite does not need this and psycopg.
             from devgate.store.moves.arrival import arrive
 
             arrive(database)
@@ -55,7 +55,7 @@ def upgrade_database(url: str) -> None:
 
 
 def reach(database: Database) -> None:
-    """Connect once. opened() makes a SetupError of what prevents it."""
+    """Connect once. In opened() an error of it becomes a SetupError."""
     with database.read():
         pass
 

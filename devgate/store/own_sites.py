@@ -1,4 +1,5 @@
-"""Statistics for one who is limited to some sites: which rows are about their devices."""
+"""Statistics for a caller that is limited to some sites: the conditions for rows of their
+devices."""
 
 from __future__ import annotations
 
@@ -35,8 +36,8 @@ class Now(NamedTuple):
 
 
 def now(conn: Connection, sites: Collection[str], at: float) -> Now:
-    """At that time (wall clock), as far as it is written: memory is not kept by site, so that
-    neither a heartbeat nor a start has anything to keep up."""
+    """Count in the database, at that time (wall clock). Memory has no counts by site, so
+    heartbeats and starts do not have to update any."""
     values = {"sites": sorted(sites), "now": at}
     known, online, running = conn.execute(_NOW, values).one()
     states = {row[0]: row[1] for row in conn.execute(_OPEN, {"sites": values["sites"]})}

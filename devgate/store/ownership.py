@@ -1,10 +1,10 @@
 """Who may write into a database: a lock that refuses a second gateway, and an epoch that fences
 the first.
 
-The lock refuses a second gateway early, with a clear message. It can be lost without its holder's
-knowledge (a server is restarted, a file is removed, a session is ended), so nothing relies on it.
-The row `owner` decides: a takeover raises its epoch by one, and every commit of a gateway reads
-the epoch within its own transaction and fails for good if it has changed.
+The lock refuses a second gateway early, with a clear message. Its holder can lose it without
+noticing (a server is restarted, a file is removed, a session is ended), so nothing relies on it.
+The row `owner` decides: a takeover raises its epoch by one. Each commit of a gateway reads the
+epoch within its own transaction; if it has changed, this and all further commits fail.
 
 The nodes of a cluster have an incarnation each, in place of one epoch for the database: see
 `nodes`. A gateway that works alone and nodes of a cluster exclude one another here.
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 CLOSE_SECONDS = 0.5  # that PostgreSQL may take to end a session that this process has closed
 CLAIMING = 0x64657668  # the second key of PostgreSQL's advisory lock; the first is the schema
 
-# Server-side keep-alives of the session that holds the lock: PostgreSQL's own default is the
-# kernel's, two hours, for which a gateway that lost its power would keep out the next one.
+# Server-side keep-alives of the session that holds the lock: PostgreSQL's default is that of the
+# kernel, two hours. For so long a gateway that lost its power would block the next one.
 KEEPALIVES = {
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "2",
@@ -56,7 +56,7 @@ _WHO = text("""
 """)
 
 
-class Held(Exception):
+class LockHeld(Exception):
     """Another gateway holds the lock; the text says which one."""
 
 
@@ -79,11 +79,11 @@ def this_process() -> str:
 
 
 def take_over(conn: Connection, above: int = 0) -> Owner:
-    """Make this process the one that may write. The caller commits.
+    """Make this process the owner. The caller commits.
 
-    Waits for the commit that is under way; every later commit of another gateway fails. `above`:
-    the highest epoch that was seen there. A database that lost the newest takeover gets a higher
-    epoch, too: otherwise the gateway of that takeover would not be fenced.
+    Waits for a commit that is under way; every later commit of another gateway fails. `above`: the
+    highest epoch that was ever seen in this database. The new epoch is higher, even if the
+    database lost the newest takeover: otherwise the gateway of that takeover would not be fenced.
     """
     holder = {"holder": this_process(), "taken_at": time()}
     if conn.dialect.name == "postgresql":
@@ -94,7 +94,7 @@ def take_over(conn: Connection, above: int = 0) -> Owner:
     return Owner(*conn.execute(select(o.epoch, o.taken_at, o.database, o.lost)).one())
 
 
-# If no row is found it divides by zero: then the statements after it in the trip are not carried
+# Without a row it divides by zero, so that the statements after it in the trip are not carried
 # out.
 DISOWNED = "22012"
 _GUARD = (
@@ -109,18 +109,19 @@ _HOLDER = "SELECT epoch, holder, taken_at FROM owner"
 class Fence:
     """Compares the epoch of one gateway with the database's, inside a commit's transaction."""
 
-    def __init__(self, own: Owner, dialect: str) -> None:
-        self.own = own
+    def __init__(self, owner: Owner, dialect: str) -> None:
+        self.owner = owner
         query = "SELECT epoch, taken_at FROM owner"
         # SQLite has one writer at a time. PostgreSQL: a takeover waits for the commits that have
         # read the row; the first commit on a connection also waits for one whose connection broke.
         locked = dialect == "postgresql"
         self._usual = f"{query} FOR SHARE" if locked else query
         self._first = f"{query} FOR UPDATE" if locked else query
-        self._expected = (own.epoch, own.taken_at)
+        self._expected = (owner.epoch, owner.taken_at)
 
     def guard(self, trips: Trips) -> None:
-        """check() as a statement of this trip, which fails with DISOWNED where check() raises."""
+        """check() as a statement of this trip, which fails with DISOWNED where check() raises an
+        error."""
         trips.ask(_GUARD, *self._expected)
 
     def check(self, conn: Connection, *, first: bool) -> None:
@@ -133,13 +134,13 @@ class Fence:
             raise self._not_ours(conn.exec_driver_sql(_HOLDER).first())
 
     def check_sqlite(self, session: sqlite3.Connection) -> None:
-        """check() on a connection to SQLite itself, which is no new one."""
+        """check() on a raw connection of SQLite that is not new."""
         if session.execute(self._usual).fetchone() != self._expected:
             raise self._not_ours(session.execute(_HOLDER).fetchone())
 
     def restore(self, conn: Connection, lost: str | None) -> None:
         """Own a database that has lost rows, and note that there."""
-        values = {"epoch": self.own.epoch, "taken_at": self.own.taken_at, "lost": lost}
+        values = {"epoch": self.owner.epoch, "taken_at": self.owner.taken_at, "lost": lost}
         conn.execute(update(owner).values(holder=this_process(), **values))
 
     def touch(self, conn: Connection) -> None:
@@ -150,12 +151,12 @@ class Fence:
         who = "the row of its owner is gone"
         if row is not None:
             epoch, holder, taken_at = row
-            if epoch < self.own.epoch:
+            if epoch < self.owner.epoch:
                 return Behind()
             who = f"{holder} took it over at {iso(taken_at)} (epoch {epoch})"
         return Fenced(
             f"the database has another owner: {who}, and this gateway's epoch is "
-            f"{self.own.epoch}; it sends nothing more and ends"
+            f"{self.owner.epoch}; it sends nothing more and ends"
         )
 
 
@@ -167,22 +168,23 @@ class FileLock:
         self._file = -1
 
     def acquire(self) -> None:
-        """Lock the file, without waiting. Raises Held if another process has it, with its name."""
+        """Lock the file, without waiting. Raises LockHeld if another process has it, with its
+        name."""
         self._file = lock_file(self._path, 0o660)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             who = os.pread(self._file, 200, 0).decode("utf-8", "replace").strip()
             self.release()
-            raise Held(who or "a process that does not name itself") from None
+            raise LockHeld(who or "a process that does not name itself") from None
         self.name_holder()
 
     @property
     def file(self) -> int:
-        """The descriptor that holds the lock: another process that gets it holds it, too."""
+        """The descriptor that holds the lock. A process that receives it holds the lock, too."""
         return self._file
 
-    def take(self, file: int) -> None:
+    def adopt(self, file: int) -> None:
         """Hold the lock by a descriptor that another process had."""
         self._file = file
 
@@ -199,23 +201,23 @@ class FileLock:
 
 
 def lock_session(conn: Connection) -> None:
-    """PostgreSQL: the advisory lock, held while this session lives. Raises Held."""
+    """PostgreSQL: the advisory lock, held while this session lives. Raises LockHeld."""
     keep_alive(conn)
-    taken = conn.scalar(_TRY, {"number": CLAIMING})
-    holder = None if taken else holding_session(conn)
+    locked = conn.scalar(_TRY, {"number": CLAIMING})
+    holder = None if locked else holding_session(conn)
     conn.commit()
-    if not taken:
-        raise Held(holder or "a session that has just ended")
+    if not locked:
+        raise LockHeld(holder or "a session that has just ended")
 
 
 def lock_again(conn: Connection, fence: Fence) -> None:
-    """The session that held the lock is gone: this one takes it, or the epoch decides. Raises
-    StoreError if another gateway has it, and Fenced if that one owns the database by now."""
+    """Lock again, because the session that held the lock is gone. Raises StoreError if another
+    gateway has the lock, and Fenced if that one owns the database by now."""
     until = monotonic() + CLOSE_SECONDS
     while True:
         try:
             return lock_session(conn)
-        except Held as held:
+        except LockHeld as held:
             # If the database lost the takeover, its epoch decides nothing: the lock may still be
             # held by this gateway's own session, which the server has not ended yet.
             with suppress(Behind), conn.begin():

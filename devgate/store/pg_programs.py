@@ -24,7 +24,7 @@ INSTALL = (
     "install it (Debian: apt-get install postgresql-client, of the server's version or a newer "
     "one), or copy the database with pg_basebackup on its server (docs/manual.md)"
 )
-LONGEST = 2000  # characters of what a program says
+MAX_OUTPUT = 2000  # characters of what a program says
 
 _OTHERS = text("""
     SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -74,13 +74,13 @@ def restore(file: Path, url: str) -> None:
     if lines.returncode:
         raise _failed("pg_restore", lines.stderr)
     # The schema is there already, with whatever else is in it.
-    kept = [line for line in lines.stdout.splitlines() if not _SCHEMA_LINE.match(line)]
+    listed = [line for line in lines.stdout.splitlines() if not _SCHEMA_LINE.match(line)]
     done = subprocess.run(
         [
             program, "--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges",
             "--use-list=/dev/stdin", "--dbname", uri, str(file),
         ],
-        input="\n".join(kept), capture_output=True, text=True, check=False,
+        input="\n".join(listed), capture_output=True, text=True, check=False,
         env={**os.environ, **env},
     )  # fmt: skip
     if done.returncode:
@@ -123,4 +123,4 @@ def _run(command: Sequence[str], env: Mapping[str, str], output: int) -> None:
 
 
 def _failed(name: str, said: str) -> SetupError:
-    return SetupError(f"{name} failed: {one_line(said)[:LONGEST]}", status="503")
+    return SetupError(f"{name} failed: {one_line(said)[:MAX_OUTPUT]}", status="503")

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 MAX_PLACES = 2000  # sites that are told, those with the most machines
 
 
-class Place(NamedTuple):
+class SitePlace(NamedTuple):
     """A site, in degrees north and east."""
 
     site: str
@@ -26,6 +26,6 @@ _PLACES = text(
 )
 
 
-def places(conn: Connection) -> list[Place]:
+def places(conn: Connection) -> list[SitePlace]:
     """All of them, or the MAX_PLACES with the most machines."""
-    return [Place(*row) for row in conn.execute(_PLACES, {"limit": MAX_PLACES})]
+    return [SitePlace(*row) for row in conn.execute(_PLACES, {"limit": MAX_PLACES})]

@@ -1,8 +1,8 @@
-"""PostgreSQL's URLs: one server, or several of which one can be written to.
+"""URLs of PostgreSQL: one server, or several of which one accepts writes.
 
-Both forms of several hosts are taken: libpq's own (`postgresql://user@a:5432,b:5432/name`) and
-SQLAlchemy's (`postgresql://user@/name?host=a:5432&host=b:5432`). From here on they have one form:
-the options `host` and `port` with commas, as libpq reads them.
+Two forms of several hosts are accepted: libpq's own (`postgresql://user@a:5432,b:5432/name`) and
+SQLAlchemy's (`postgresql://user@/name?host=a:5432&host=b:5432`). Both become one form: the options
+`host` and `port` with commas, as libpq reads them.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from sqlalchemy.engine import URL, make_url
 from devgate.errors import SetupError
 
 DRIVER = "postgresql+psycopg"
-# Of several servers the one that takes writes. A single one says by itself that it takes none.
+# Of several servers, connect to the one that accepts writes. A single one that does not says so.
 WRITABLE = ("read-write", "primary")
 READ_ONLY = ("read-only", "standby", "prefer-standby")
 
 Host = tuple[str, str]  # its name, address or folder, and its port; "": libpq's default
 
-# What comes between the user's part and the path.
+# The part of a URL between the user and the path.
 _PLACES = re.compile(r"(?P<front>[^:]+://(?:[^/?]*@)?)(?P<hosts>[^/?@]*,[^/?@]*)(?P<rest>[/?].*|)")
 
 
 def parsed(text: str) -> URL:
-    """The URL in one form. Raises ValueError (ArgumentError too) for what is none, and
-    SetupError for options with which nothing could be written."""
+    """The URL in that form. Raises ValueError (also ArgumentError) for a text that is no URL, and
+    SetupError for options that prevent writes."""
     listed: list[Host] = []
     if found := _PLACES.fullmatch(text):
         listed = [_split(unquote(place)) for place in found["hosts"].split(",")]
@@ -90,7 +90,7 @@ def alone(url: URL, host: Host) -> URL:
 
 
 def shown(url: URL) -> str:
-    """A database's URL as people may see it: no passwords, and several hosts as libpq has them."""
+    """A database's URL for people: without passwords, and several hosts in libpq's form."""
     url = url.difference_update_query(["password", "sslpassword"])
     if url.get_backend_name() != "postgresql":
         return url.render_as_string()

@@ -1,8 +1,8 @@
-"""A quarantine: a database that may lack the newest orders lets no machine be started.
+"""A quarantine: no machine is started from a database that may lack the newest orders.
 
-A copy that was restored does not know which keys were used after it was made. A payment provider
-that repeats its call would start the machine once more. So every start is refused, but for the
-keys that the shop knows to be untried, until an operator lifts the quarantine.
+A restored copy does not have the keys that were used after it was made. If a payment provider
+repeated its call, the machine would start again. So every start is refused, except for keys that
+the shop lists as untried, until an operator lifts the quarantine.
 """
 
 from __future__ import annotations
@@ -21,37 +21,36 @@ from devgate.store.event_tables import event
 from devgate.store.quarantine_tables import quarantine, untried_key
 from devgate.store.schema import command, device
 
-MAX_KEYS = 100_000  # they are in memory, at most 20 MB of it
-PAGE = 500  # rows of one statement
+MAX_KEYS = 100_000  # they take at most 20 MB of memory
+STATEMENT_ROWS = 500  # rows of one statement
 REASON = "a copy was restored, and orders after it are unknown"
 
 
-class Held(NamedTuple):
+class QuarantineState(NamedTuple):
     """Since when starts are refused, and why. Times are seconds since 1970."""
 
     since: float
-    copied_at: float | None  # what came later is unknown
+    copied_at: float | None  # when the copy was made; later orders are unknown
     reason: str
 
 
-def read(conn: Connection) -> Held | None:
-    """None: there is no quarantine."""
+def read(conn: Connection) -> QuarantineState | None:
+    """The quarantine; None: there is none."""
     row = conn.execute(select(quarantine)).first()
-    return None if row is None else Held(*row)
+    return None if row is None else QuarantineState(*row)
 
 
 def untried(conn: Connection) -> frozenset[str]:
-    """The keys that may be started all the same."""
+    """The keys whose starts are accepted during the quarantine."""
     return frozenset(conn.scalars(select(untried_key.c.key)))
 
 
 def begin(conn: Connection, reason: str, copied_at: float | None = None) -> int:
-    """From now on starts are refused. For a database that no gateway works with.
+    """Refuse starts from now on. For a database that no gateway works with.
 
-    Starts that wait in it for their device may have been sent after the copy was made: they
-    count as sent from now on, so that none is sent twice. The next gateway ends them as 408, for
-    a person to resolve. Returns how many these are. What was listed as untried before is not any
-    more.
+    Starts in it that wait for their device may have been sent after the copy was made. They count
+    as sent from now on, so that none is sent twice: the next gateway ends them as 408, for a
+    person to resolve. Returns how many these are. Earlier lists of untried keys are deleted.
     """
     conn.execute(delete(quarantine))
     conn.execute(delete(untried_key))
@@ -61,14 +60,14 @@ def begin(conn: Connection, reason: str, copied_at: float | None = None) -> int:
 
 
 def allow(conn: Connection, keys: Iterable[str]) -> int:
-    """These may be started, too. Returns how many keys that are now.
+    """Accept starts with these keys, too. Returns how many keys are listed now.
 
     Raises CallerError: 409 if there is no quarantine, 400 for more than MAX_KEYS.
     """
     must_be_held(conn)
     keys = list(dict.fromkeys(keys))
-    for start in range(0, len(keys), PAGE):
-        some = keys[start : start + PAGE]
+    for start in range(0, len(keys), STATEMENT_ROWS):
+        some = keys[start : start + STATEMENT_ROWS]
         there = set(conn.scalars(select(untried_key.c.key).where(untried_key.c.key.in_(some))))
         if fresh := [{"key": key} for key in some if key not in there]:
             conn.execute(insert(untried_key), fresh)
@@ -82,16 +81,16 @@ def allow(conn: Connection, keys: Iterable[str]) -> int:
     return count
 
 
-def lift(conn: Connection) -> Held:
-    """Starts are accepted again. Returns what was lifted. Raises CallerError (409) if there is no
-    quarantine."""
+def lift(conn: Connection) -> QuarantineState:
+    """End the quarantine: starts are accepted again. Returns it. Raises CallerError (409) if there
+    is none."""
     held = must_be_held(conn)
     conn.execute(delete(quarantine))
     conn.execute(delete(untried_key))
     return held
 
 
-def must_be_held(conn: Connection) -> Held:
+def must_be_held(conn: Connection) -> QuarantineState:
     """The quarantine. Raises CallerError (409) if there is none."""
     if (held := read(conn)) is None:
         raise CallerError("409", "there is no quarantine; nothing is changed")
@@ -99,7 +98,7 @@ def must_be_held(conn: Connection) -> Held:
 
 
 def _sent_perhaps(conn: Connection) -> int:
-    """Starts that wait become `sent`, each with its event. Returns how many."""
+    """Set waiting starts to `sent`, each with its event. Returns how many."""
     number, newest = history.newest(conn)
     at = max(newest, time())
     waiting = and_(command.c.state == "waiting", command.c.type == "start")
@@ -110,24 +109,24 @@ def _sent_perhaps(conn: Connection) -> int:
         .where(waiting)
         .order_by(c.id)
     ).all()
-    told = [
+    sent = [
         (at, "command.sent", row.imei, row.id, _detail(row), n)
         for n, row in enumerate(rows, number + 1)
     ]
     conn.execute(update(command).where(waiting).values(state="sent", sent_at=at, spent=c.key))
-    by_device = found_by_device(told, {row.id for row in rows})
+    by_device = found_by_device(sent, {row.id for row in rows})
     columns = ("at", "type", "imei", "command", "detail", "n")
     events = [
         {**dict(zip(columns, values, strict=True)), "by_device": by}
-        for values, by in zip(told, by_device, strict=True)
+        for values, by in zip(sent, by_device, strict=True)
     ]
-    for start in range(0, len(events), PAGE):
-        conn.execute(insert(event), events[start : start + PAGE])
+    for start in range(0, len(events), STATEMENT_ROWS):
+        conn.execute(insert(event), events[start : start + STATEMENT_ROWS])
     return len(rows)
 
 
 def _detail(row: Any) -> str:
-    """What the event of a command tells, as `gateway.details` has it."""
+    """The detail of a command's event, in the form of `gateway.details`."""
     return to_json({
         "id": row.number, "name": row.name, "site": row.site, "kind": "start", "long": row.long,
         "key": row.key, "source": row.source, "outcome": "pending", "late": False,

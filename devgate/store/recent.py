@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 # peaks: some 0.5 MB of memory, with rows of one command each up to 5 MB.
 MAX_ROWS = 20_000
 # From this size on a commit is compressed: that of a storm to a quarter, in 0.7 us a device.
-LARGE = 4096
+COMPRESS_BYTES = 4096
 # The base two logarithm of the window, 8 KiB: rows repeat within it, and each commit needs less
 # set-up.
-WINDOW = 13
+WINDOW_BITS = 13
 
 # Attempts of unknown devices are added to existing counts: written twice, they would count twice.
 ADDED = "unknown"
@@ -53,10 +53,10 @@ class Recent:
             rows = {kind: some for kind, some in rows.items() if kind != ADDED}
         size = len(events) + sum(map(len, rows.values()))
         packed = pickle.dumps((rows, events))
-        large = len(packed) >= LARGE
-        if large:
-            packed = zlib.compress(packed, 1, WINDOW)
-        self._commits.append(Commit(packed, large, size, last))
+        compressed = len(packed) >= COMPRESS_BYTES
+        if compressed:
+            packed = zlib.compress(packed, 1, WINDOW_BITS)
+        self._commits.append(Commit(packed, compressed, size, last))
         self._count += size
         while self._count > MAX_ROWS:
             self._count -= self._commits.popleft().size

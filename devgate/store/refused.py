@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from devgate.errors import Fenced
-from devgate.store.batches import Batch, Entry
+from devgate.store.batches import Entry, PendingBatch
 
 Row = TypeVar("Row")
 
@@ -32,7 +32,7 @@ class OneByOne(Generic[Row]):
         self._disposable = disposable
 
     async def write(
-        self, batch: Batch[Row], entries: Sequence[Entry[Row]], err: Exception
+        self, batch: PendingBatch[Row], entries: Sequence[Entry[Row]], err: Exception
     ) -> str | None:
         """Write the entries of the batch, which was refused as a whole with `err`.
 
@@ -53,9 +53,9 @@ class OneByOne(Generic[Row]):
                 else:
                     sentence = await self._without_disposable(entry, error)
                 if isinstance(error, Fenced) or sentence is not None:
-                    for left in entries[index:]:
-                        if left.number in places:
-                            batch.errors[places[left.number]] = error
+                    for unwritten in entries[index:]:
+                        if unwritten.number in places:
+                            batch.errors[places[unwritten.number]] = error
                     return sentence or str(error)
             batch.posted.pop(keys.get(entry.number), None)
         return None
@@ -65,14 +65,14 @@ class OneByOne(Generic[Row]):
         cannot be written."""
         if (sentence := self._outage(error)) is not None:
             return sentence
-        rest = [row for row in entry.rows if not self._disposable(row)]
-        if len(rest) == len(entry.rows):
+        needed = [row for row in entry.rows if not self._disposable(row)]
+        if len(needed) == len(entry.rows):
             return f"the store refuses rows: {' '.join(str(error).split())[:300]}"
-        if rest:
+        if needed:
             try:
-                await self._commit(rest)
+                await self._commit(needed)
             except Exception as err:
                 return self._outage(err) or f"the store refuses rows: {err}"
-        self.lost += len(entry.rows) - len(rest)
+        self.lost += len(entry.rows) - len(needed)
         log.error("row given up rows=%s error=%s", entry.rows, error)
         return None

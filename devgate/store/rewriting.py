@@ -63,8 +63,8 @@ def write_again(conn: Connection, recent: Recent, beat: int, node: str, incarnat
         table = KINDS[kind].table.name
         count += _insert(conn, table, columns, list(some.values()), _replacing(columns, "true"))
     by_device = found_by_device(events, {values[0] for values in commands})
-    told = [(*values, by) for values, by in zip(events, by_device, strict=True)]
-    return count + _insert(conn, "event", _EVENT, told, "DO NOTHING")
+    numbered = [(*values, by) for values, by in zip(events, by_device, strict=True)]
+    return count + _insert(conn, "event", _EVENT, numbered, "DO NOTHING")
 
 
 def _commands(conn: Connection, commands: Sequence[Values]) -> int:
@@ -104,7 +104,9 @@ def _insert(
     return count
 
 
-def kept(batch: NodeBatch, done: Committed, clock_ahead: float) -> dict[str, dict[Any, Values]]:
+def remembered(
+    batch: NodeBatch, done: Committed, clock_ahead: float
+) -> dict[str, dict[Any, Values]]:
     """The rows that a commit has written, as `Recent` remembers them: by kind and key."""
     rows: dict[str, dict[Any, Values]] = {kind: dict(some) for kind, some in batch.plain.items()}
     wrong = clock_ahead if abs(clock_ahead) > RIGHT_SECONDS else 0.0

@@ -12,7 +12,7 @@ _SERVER = text("""
     SELECT current_setting('autovacuum') = 'on' AS autovacuum,
         (SELECT age(datfrozenxid) FROM pg_database WHERE datname = current_database()) AS age,
         current_setting('max_connections')::int
-            - current_setting('superuser_reserved_connections')::int AS most,
+            - current_setting('superuser_reserved_connections')::int AS max_connections,
         (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS used,
         current_setting('archive_mode') <> 'off' AS archives
 """)
@@ -33,7 +33,7 @@ class Slot(NamedTuple):
     """A replication slot that nobody reads, and the bytes of the log that it keeps."""
 
     name: str
-    kept: float
+    kept_bytes: float
 
 
 class Archive(NamedTuple):
@@ -71,6 +71,6 @@ def look(conn: Connection) -> Server:
     slots = [] if replica else [Slot(one.slot_name, one.kept) for one in conn.execute(_SLOTS)]
     archive = Archive(*conn.execute(_ARCHIVER).one()) if row.archives else None
     return Server(
-        now - began - took / 2, took / 2, row.autovacuum, row.age, (row.used, row.most),
+        now - began - took / 2, took / 2, row.autovacuum, row.age, (row.used, row.max_connections),
         archive, slots,
     )  # fmt: skip

@@ -1,5 +1,5 @@
-"""The secret that a PostgreSQL database has for all who work with it: the nodes of a cluster, a
-gateway and its standby, and whoever comes after them. What it is used for is derived from it."""
+"""The secret in a PostgreSQL database, for all gateways that work with it: the nodes of a cluster,
+a gateway, its standby and its successors. Secrets for each purpose are derived from it."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ _MAKE = text("UPDATE cluster SET secret = :secret WHERE secret = ''")
 
 
 def new() -> str:
-    """One that nobody can guess."""
+    """A new random secret."""
     return secrets.token_urlsafe(32)
 
 
 def get(conn: Reading) -> str:
-    """The secret; "": none was made yet."""
+    """The secret; "": there is none yet."""
     return str(conn.scalar(_READ) or "")
 
 
-def kept(conn: Connection) -> str:
-    """The secret, which is made if there is none. Of two who make it at once both get the same."""
+def get_or_make(conn: Connection) -> str:
+    """The secret, which is made if there is none. Two that make it at the same time get the
+    same."""
     conn.execute(_MAKE, {"secret": new()})
     return get(conn)
 

@@ -12,21 +12,21 @@ _COUNTED = text(
 _DEVICES = text("SELECT imei FROM device WHERE site = :site LIMIT :count")
 
 
-def are_more(conn: Connection, sites: Collection[str], most: int) -> bool:
-    """Whether they have more than `most` devices."""
-    left = most
+def are_more(conn: Connection, sites: Collection[str], limit: int) -> bool:
+    """Whether they have more than `limit` devices."""
+    remaining = limit
     for site in sites:
-        left -= int(conn.scalar(_COUNTED, {"site": site, "count": left + 1}) or 0)
-        if left < 0:
+        remaining -= int(conn.scalar(_COUNTED, {"site": site, "count": remaining + 1}) or 0)
+        if remaining < 0:
             return True
     return False
 
 
-def some(conn: Connection, sites: Collection[str], most: int) -> list[str]:
-    """The IMEIs of their devices, at most `most`."""
+def some(conn: Connection, sites: Collection[str], limit: int) -> list[str]:
+    """The IMEIs of their devices, at most `limit`."""
     found: list[str] = []
     for site in sites:
-        found += conn.scalars(_DEVICES, {"site": site, "count": most - len(found)})
-        if len(found) >= most:
+        found += conn.scalars(_DEVICES, {"site": site, "count": limit - len(found)})
+        if len(found) >= limit:
             break
     return found

@@ -82,10 +82,10 @@ def _copy(url: str, target: Path, made: int, on_progress: OnProgress) -> Facts:
     database = opened(url, lambda database: None)
     began = time.monotonic()
 
-    def slice_done(status: int, left: int, pages: int) -> None:
+    def slice_done(status: int, remaining: int, pages: int) -> None:
         nonlocal began
         os.fdatasync(made)
-        on_progress((pages - left) * page, pages * page)
+        on_progress((pages - remaining) * page, pages * page)
         time.sleep(min(time.monotonic() - began, MAX_PAUSE_SECONDS))
         began = time.monotonic()
 

@@ -8,9 +8,9 @@ from itertools import islice
 from typing import Self
 
 from devgate.errors import StoreError
-from devgate.store.csv_rows import OnFault, Row, at, refuse
+from devgate.store.csv_rows import CsvRow, OnFault, at, refuse
 
-BATCH = 2000  # rows: what is in memory at once
+BATCH_ROWS = 2000  # rows: what is in memory at once
 # The database has no name: SQLite keeps it in a deleted file in the temporary folder.
 SET_UP = """
 PRAGMA journal_mode = MEMORY;
@@ -23,8 +23,8 @@ CREATE TABLE row (
     note TEXT, tags TEXT, latitude REAL, longitude REAL
 );
 """
-INSERT = f"INSERT INTO row VALUES ({','.join('?' * len(Row._fields))})"
-ENABLED = Row._fields.index("enabled")
+INSERT = f"INSERT INTO row VALUES ({','.join('?' * len(CsvRow._fields))})"
+ENABLED = CsvRow._fields.index("enabled")
 
 
 class Staging:
@@ -42,14 +42,14 @@ class Staging:
     def __exit__(self, *exc: object) -> None:
         self._db.close()
 
-    def fill(self, rows: Iterable[Row], fault: OnFault = refuse) -> Iterator[int]:
-        """Take all rows; yields from time to time how many there are.
+    def fill(self, rows: Iterable[CsvRow], fault: OnFault = refuse) -> Iterator[int]:
+        """Store all rows; yields their number from time to time.
 
         `fault` is called for each whose IMEI or id was there before. Raises StoreError if the
         temporary folder is full.
         """
-        rest = iter(rows)
-        while batch := list(islice(rest, BATCH)):
+        remaining = iter(rows)
+        while batch := list(islice(remaining, BATCH_ROWS)):
             try:
                 self._db.execute("BEGIN")
                 try:
@@ -57,7 +57,7 @@ class Staging:
                 except sqlite3.IntegrityError:
                     self._db.execute("ROLLBACK")
                     self._db.execute("BEGIN")
-                    batch = [row for row in batch if self._take(row, fault)]
+                    batch = [row for row in batch if self._add(row, fault)]
                 self._db.execute("COMMIT")
             except sqlite3.OperationalError as err:
                 raise StoreError(
@@ -68,8 +68,8 @@ class Staging:
             self.highest_id = max([self.highest_id, *(row.id or 0 for row in batch)])
             yield self.count
 
-    def _take(self, row: Row, fault: OnFault) -> bool:
-        """Take one row, if its IMEI and its id are not there already."""
+    def _add(self, row: CsvRow, fault: OnFault) -> bool:
+        """Store one row, if its IMEI and its id are not stored already."""
         for name, value in (("imei", row.imei), ("id", row.id)):
             found = self._db.execute(f"SELECT line FROM row WHERE {name} = ?", (value,))
             if (first := found.fetchone()) is not None:
@@ -78,11 +78,12 @@ class Staging:
         self._db.execute(INSERT, row)
         return True
 
-    def after(self, line: int, limit: int) -> list[Row]:
+    def after(self, line: int, limit: int) -> list[CsvRow]:
         """At most `limit` rows behind this line."""
         found = self._db.execute(
             "SELECT * FROM row WHERE line > ? ORDER BY line LIMIT ?", (line, limit)
         )
         return [
-            Row._make((*row[:ENABLED], bool(row[ENABLED]), *row[ENABLED + 1 :])) for row in found
+            CsvRow._make((*row[:ENABLED], bool(row[ENABLED]), *row[ENABLED + 1 :]))
+            for row in found
         ]

@@ -1,9 +1,9 @@
 """What a standby sees of a database that another gateway works with, until it takes that over.
 
-A free lock alone does not say that the other gateway has ended: a restart of the server ends its
-session, too, and it comes back within seconds. Of what the database lost in a failover it may
-know more than any other, so that it goes first. As long as the standby's own session lasts, the
-server was not restarted, and a free lock is taken at once.
+A free lock does not prove that the other gateway has ended: a restart of the server ends its
+session, too, and it comes back within seconds. It goes first, because it may still know rows that
+the database lost in a failover. As long as the standby's own session lasts, the server was not
+restarted, and the standby takes a free lock at once.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from devgate.store.history import newest_event
 from devgate.store.migrating import must_be_known, prepare, version_of
 from devgate.store.node_tables import owner
 from devgate.store.outage import cannot_be_opened
-from devgate.store.ownership import Held, holding_session, lock_session
+from devgate.store.ownership import LockHeld, holding_session, lock_session
 from devgate.store.schema import SCHEMA
 
 # Seconds that the other gateway has to come back after a restart of the server: without traffic
@@ -34,18 +34,18 @@ RETURN_SECONDS = 10.0
 CHECK_SECONDS = 60.0  # between two calls of `check` on one session
 
 
-class Seen(NamedTuple):
-    """How far the database was at the last look."""
+class LastLook(NamedTuple):
+    """What the last look has seen of the database."""
 
     epoch: int
     newest: tuple[Any, ...] | None  # the newest event
 
 
 class Standby:
-    """Looks whether the database is free, and takes it over. It blocks; one thread uses it.
+    """Checks whether the database is free, and takes it over. It blocks; one thread uses it.
 
     While another gateway has it, `check` is called on each new session and once a minute: it may
-    raise SetupError for what would be in the way of a takeover. `clock` gives seconds.
+    raise SetupError for what would prevent a takeover. `clock` gives seconds.
     """
 
     def __init__(
@@ -64,8 +64,8 @@ class Standby:
         self._clock = clock
         self._database: Database | None = None
         self._check_at = -math.inf
-        self._readable = False  # the tables are there, and in the form that is known here
-        self._seen: Seen | None = None
+        self._readable = False  # the tables exist, with a schema that is known here
+        self._seen: LastLook | None = None
         self._found_held = False  # another gateway had the database at some time
         self._free_at: float | None = None  # until then the lock is left to the other gateway
 
@@ -77,17 +77,17 @@ class Standby:
         fresh = self._database is None
         database = self._database = self._database or Database(make_engine(self._url))
         try:
-            taken = self._look(database, fresh)
+            claimed = self._look(database, fresh)
         except SetupError:
             self.close()
             raise
         except (SQLAlchemyError, OSError) as err:
             self.close()
             trouble = cannot_be_opened(database.url_shown, err)
-            # A session that worked and does not any more says nothing of the next one.
+            # If only an existing session has failed, a new one may work.
             raise (trouble if fresh else StoreAway(str(trouble))) from err
-        if taken:
-            self._database = None  # it is the caller's
+        if claimed:
+            self._database = None  # it belongs to the caller now
             return database
         return None
 
@@ -109,7 +109,7 @@ class Standby:
             if self._left_to_the_other(conn):
                 return False
             lock_session(conn)
-        except Held as held:
+        except LockHeld as held:
             self.holder = str(held)
             self._found_held, self._free_at = True, None
             self._remember(conn)
@@ -124,18 +124,19 @@ class Standby:
         return True
 
     def _left_to_the_other(self, conn: Connection) -> bool:
-        """Nobody has the lock, and it is not to be taken yet. Raises Held if somebody has."""
+        """Whether the lock is free and must not be taken yet. Raises LockHeld if it is not
+        free."""
         if self._free_at is None:
             return False
         with conn.begin():
             holder = holding_session(conn)
         if holder is not None:
-            raise Held(holder)
+            raise LockHeld(holder)
         self.holder = f"none, and it has {RETURN_SECONDS:g} s to come back after the database"
         return self._clock() < self._free_at
 
     def _remember(self, conn: Connection) -> None:
-        """How far the database is, to know at the takeover whether it lost something."""
+        """Note how far the database is, to find out at the takeover whether it lost rows."""
         with conn.begin():
             if not self._readable:
                 self._readable = version_of(conn) == SCHEMA
@@ -144,10 +145,10 @@ class Standby:
                     select(*EVENT_COLUMNS).order_by(event.c.n.desc()).limit(1)
                 ).first()
                 epoch = conn.scalar(select(owner.c.epoch)) or 0
-                self._seen = Seen(epoch, None if newest is None else tuple(newest))
+                self._seen = LastLook(epoch, None if newest is None else tuple(newest))
 
     def _lost(self, conn: Connection) -> str | None:
-        """What the database lacks and had at an earlier look, for an operator."""
+        """What the database had at an earlier look and lacks now, as a sentence; None: nothing."""
         if self._seen is None or (newest := self._seen.newest) is None:
             return None
         number = newest[-1]
@@ -155,7 +156,7 @@ class Standby:
             last = newest_event(conn)
             row = conn.execute(select(*EVENT_COLUMNS).where(event.c.n == number)).first()
         if last >= number and (row is None or tuple(row) == newest):
-            return None  # a row that is not there was old enough to be deleted
+            return None  # the missing row was old enough to be deleted
         what = f"the events {last + 1} to {number}" if last < number else f"the event {number}"
         return (
             f"the database lost {what}, and their commands, before this gateway took it over; no "

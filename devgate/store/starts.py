@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-KEPT = 0.98  # what is left of a start's weight after the next one
-NEWEST = 20_000  # commands that `mend` looks at: about ten milliseconds
+WEIGHT_DECAY = 0.98  # what is left of a start's weight after the next one
+NEWEST_COMMANDS = 20_000  # commands that `mend` looks at: about ten milliseconds
 
 RATE = "CASE WHEN asked > 0.01 THEN round(CAST(failed / asked AS numeric), 3) ELSE 0 END"
 # Each index is written only where its column changes.
@@ -33,16 +33,16 @@ class Starts(NamedTuple):
     """What some starts of a device add to its row."""
 
     imei: str
-    weight: float  # what is left of those before: KEPT to the power of their number
-    asked: float  # their own weights together
-    failed: float  # the weights of those that did not succeed; below 0: some did after all
-    hour: int  # of the last one that was confirmed, in hours since 1970; 0: none was
+    weight: float  # factor for earlier starts: WEIGHT_DECAY to the power of the number of these
+    asked: float  # sum of the weights of these starts
+    failed: float  # the weights of those that failed; negative: some succeeded later
+    hour: int  # of the last confirmed one, in hours since 1970; 0: none
 
 
 def count(conn: Connection, rows: Sequence[Starts]) -> None:
-    """Add these, one row for a device. A device that is not known has no row, and gets none.
+    """Add these, one for each device. Unknown devices have no row, and get none.
 
-    By IMEI: two nodes that write the same ones never wait for one another.
+    Rows are written in the order of IMEIs: so two nodes never wait for one another in a circle.
     """
     given = [row._asdict() for row in sorted(rows)]
     conn.execute(_COUNT, given)
@@ -52,7 +52,7 @@ def count(conn: Connection, rows: Sequence[Starts]) -> None:
 
 
 def mend(conn: Connection) -> None:
-    """When each device was last started, after an end in which that was not written."""
-    found = conn.execute(_CONFIRMED, {"newest": NEWEST}).all()
+    """Set when each device was last started, after a gateway ended without writing it."""
+    found = conn.execute(_CONFIRMED, {"newest": NEWEST_COMMANDS}).all()
     if rows := [{"imei": imei, "hour": int(at // 3600)} for imei, at in found]:
         conn.execute(_HOUR, rows)

@@ -1,6 +1,6 @@
-"""What the dashboard counts, and one device's or one order's story. Times are wall clock.
+"""Counts for the dashboard, and the history of one device or order. Times are wall clock.
 
-With `sites`, devices that stand there now are counted, and no others.
+With `sites`, only devices that stand there now are counted.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from devgate.store.schema import command, device
 
 MINUTE = 60
 Sites = Collection[str] | None
-# A gateway that stops takes every device offline: that is no power cut.
+# When a gateway stops, all its devices go offline: that is not a power cut.
 OWN_END = '%"the gateway stop%'
 ODD = (
     "device.flapping", "device.mismatch", "device.echoing", "device.slow", "result.unsolicited",
@@ -66,14 +66,14 @@ class Odd(NamedTuple):
 
 
 class Some(NamedTuple):
-    """Events behind number `after` up to `upto`. Whoever adds up looks at each event once."""
+    """The events behind number `after`, up to `upto`: so each event is counted once."""
 
     after: int
     upto: int
 
     @property
     def are(self) -> ColumnElement[bool]:
-        """The condition that a row of events is one of these."""
+        """The condition for a row of events to be one of these."""
         return and_(event.c.n > self.after, event.c.n <= self.upto)
 
 
@@ -113,7 +113,7 @@ def outcomes(
 
 
 def _number(at: ColumnElement[float], since: int, bucket: int) -> ColumnElement[int]:
-    # Whole numbers first: a division of them means the same in both databases.
+    # Cast to whole numbers first: their division is the same in both databases.
     return (cast(at, BigInteger) - since) // literal(bucket, BigInteger)
 
 
@@ -146,20 +146,20 @@ def lost(conn: Connection, site: str, first: float, last: float, limit: int) -> 
     return conn.scalars(query).all()
 
 
-def sites(conn: Connection, own: Sites = None) -> dict[str, int]:
-    """How many devices each site has, by name, or each of `own`; devices without one are left
-    out."""
-    which = device.c.site != "" if own is None else device.c.site.in_(sorted(own))
+def sites(conn: Connection, names: Sites = None) -> dict[str, int]:
+    """How many devices each site has, by name, or each of `names`. Devices without a site do not
+    count."""
+    which = device.c.site != "" if names is None else device.c.site.in_(sorted(names))
     query = select(device.c.site, func.count()).where(which)
     query = query.group_by(device.c.site).order_by(device.c.site)
     return {row[0]: row[1] for row in conn.execute(query)}
 
 
 def unknown(conn: Connection, since: float, sites: Sites = None) -> int:
-    """How many outcomes are unknown of that time or later."""
+    """How many outcomes of that time or later are unknown."""
     c = command.c
     query = select(func.count()).where(c.status == "408", c.ended_at >= since)
-    # Not by the index of devices: it has all of their commands, and few are unknown.
+    # Not by the index of devices: it has all their commands, and few are unknown.
     return conn.scalar(query.where(*about(c.imei.concat(""), sites))) or 0
 
 
@@ -181,9 +181,9 @@ def with_names(conn: Connection, rows: Sequence[Record]) -> Sequence[Record]:
 def odd(
     conn: Connection, some: Some, bucket: int, sites: Sites = None
 ) -> list[tuple[str, str, int, int, float]]:
-    """Devices that flap, mismatch, echo or report what nobody asked.
+    """Devices with odd events: flapping, mismatches, echoes, unexpected results.
 
-    (imei, type, number of the bucket since 1970, how often, when the last time).
+    (imei, type, number of the bucket since 1970, how often, time of the last one).
     """
     e, number = event.c, _number(event.c.at, 0, bucket)
     query = (

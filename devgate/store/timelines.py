@@ -50,7 +50,7 @@ _UNHEARD = text(
 _NOTE = text("UPDATE owner SET lost = coalesce(lost, :words) RETURNING lost")
 
 
-class Look(NamedTuple):
+class TimelineLook(NamedTuple):
     """What a node has found on a new session."""
 
     before: int  # its beat, as it stood there
@@ -66,7 +66,7 @@ def look(
     beat: int,
     seen: int,
     write_again: Callable[[Connection, int], str],
-) -> Look | None:
+) -> TimelineLook | None:
     """Look whether rows are lost, within one transaction of a new session.
 
     `beat` is the node's own, of the last commit that it knows to have been confirmed; `seen` the
@@ -86,7 +86,7 @@ def look(
     waits_for = ""
     if not conn.scalar(_AGREED) and conn.scalar(_AGREE) is None:
         waits_for = ", ".join(conn.scalars(_MISSING))
-    return Look(row.beat, now, waits_for, lost)
+    return TimelineLook(row.beat, now, waits_for, lost)
 
 
 def note(conn: Connection, words: str) -> str:

@@ -29,7 +29,7 @@ _READ: Mapping[int, Callable[[bytes], Any]] = {
 }  # fmt: skip
 
 
-class Answer:
+class TripAnswer:
     """The result of a statement, once the trip is over."""
 
     __slots__ = ("refused", "rows")
@@ -54,14 +54,14 @@ class Trips:
         self._dialect = conn.dialect
         self._session = raw
         self._names: dict[str, bytes] = {}  # of the prepared statements
-        self._asked: list[tuple[str, list[bytes | None], Answer]] = []
+        self._asked: list[tuple[str, list[bytes | None], TripAnswer]] = []
         # Of a trip that failed: its last statement was certainly not carried out.
         self.skipped = False
 
-    def ask(self, sql: str, *values: Value) -> Answer:
+    def ask(self, sql: str, *values: Value) -> TripAnswer:
         """Add this statement to the next trip. Its values are $1, $2, ...; use few different
         texts, because each is prepared."""
-        answer = Answer()
+        answer = TripAnswer()
         self._asked.append((sql, [_encoded(value) for value in values], answer))
         return answer
 
@@ -97,10 +97,10 @@ class Trips:
         self._session.close()
 
     def _send(
-        self, connection: pq.abc.PGconn, asked: list[tuple[str, list[bytes | None], Answer]]
-    ) -> list[Answer]:
+        self, connection: pq.abc.PGconn, asked: list[tuple[str, list[bytes | None], TripAnswer]]
+    ) -> list[TripAnswer]:
         """Send the statements. Returns the answers in the order in which results will come."""
-        expected: list[Answer] = []
+        expected: list[TripAnswer] = []
         for sql, values, answer in asked:
             name = self._names.get(sql)
             if name is None:
@@ -120,7 +120,7 @@ def _encoded(value: Value) -> bytes | None:
     return None if value is None else str(value).encode()
 
 
-def _receive(connection: pq.abc.PGconn, expected: list[Answer]) -> None:
+def _receive(connection: pq.abc.PGconn, expected: list[TripAnswer]) -> None:
     """Read all results, and the Sync behind them. Raises psycopg.Error."""
     poll = select.poll()
     failed: psycopg.Error | None = None

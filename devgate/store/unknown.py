@@ -1,9 +1,9 @@
 """Unknown devices: IMEIs that were refused when they tried to register, MAX_ROWS of them.
 
-Anybody who reaches the device port can make rows here. So it matters which go first when there
-are too many. Rows whose attempts spread over an hour go last, and of these the one that was seen
-longest ago goes first: that is a machine which keeps trying. Of the others a network keeps its
-newest: a flood of IMEIs from one network pushes out rows of its own.
+Anybody who reaches the device port can make rows here. So it matters which rows are deleted when
+there are too many. Rows whose attempts are spread over an hour are deleted last, the one that was
+seen longest ago first: each is a machine that tries again and again. Of the others the newest of
+each network stay: a flood of IMEIs from one network removes only rows of that network.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ WRITTEN = (
     "imei", "reason", "address", "network", "first_at", "last_at", "count", "connected_as",
 )  # fmt: skip
 
-# What it was refused for is so no longer: the device was added, enabled or removed.
+# The reason of the refusal does not hold any more: the device was added, enabled or removed.
 _SETTLED = (
     "(u.reason = 'unknown' AND d.imei IS NOT NULL"
     " OR u.reason = 'disabled' AND (d.imei IS NULL OR d.enabled))"
@@ -48,7 +48,7 @@ SELECT imei FROM (
 
 
 def trim(dialect: str) -> str:
-    """The statement that deletes what is too much.
+    """The statement that deletes rows beyond the bound.
 
     On PostgreSQL several nodes may do so at once: none waits for a row of another one.
     """
@@ -77,9 +77,9 @@ Row = dict[str, Any]
 def page(
     conn: Connection, *, reason: str | None, dismissed: bool, after: str | None, limit: int
 ) -> tuple[int, Sequence[Row]]:
-    """How many there are of that reason, and a page of them: who tried last comes first.
+    """How many there are with that reason, and a page of them: the latest attempt first.
 
-    What was settled since, because the device was added for example, is left out.
+    Rows whose reason does not hold any more are left out.
     """
     given: dict[str, object] = {"dismissed": dismissed}
     only = ""
@@ -94,7 +94,7 @@ def page(
 
 
 def waiting(conn: Connection, since: float) -> int:
-    """How many that nobody has dismissed tried at that time (wall clock) or later."""
+    """How many that are not dismissed have tried at that time (wall clock) or later."""
     query = text(f"{_COUNT} AND u.last_at >= :since")
     return conn.scalar(query, {"dismissed": False, "since": since}) or 0
 

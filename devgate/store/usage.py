@@ -1,7 +1,7 @@
-"""What devices did on a day, counted from their commands and events by the indexes there are.
+"""What devices did on a day, counted from their commands and events by existing indexes.
 
-Counting is done again and gives the same: so what comes late is right, and so is a restart in the
-middle of it.
+A day can be counted again at any time, with the same result: so late events and a restart in the
+middle do no harm.
 """
 
 from __future__ import annotations
@@ -16,38 +16,38 @@ from devgate.store.finding import numbers_between
 from devgate.store.numbering import floor_id
 from devgate.store.usage_tables import usage_day
 
-# Events behind which a start may count otherwise than before.
+# Events after which a start may count in another way than before.
 CHANGES = (
     "command.accepted", "command.ended", "command.late", "command.corrected", "command.resolved",
 )  # fmt: skip
 
 
 class Machine(NamedTuple):
-    """A device, as far as it is counted by that."""
+    """A device, with the fields that counting needs."""
 
     imei: str
     site: str = ""
     unit: str = "seconds"
     enabled: bool = True
-    # Whether it is online now, and since when it is that or offline. None: never seen.
+    # Whether it is online now, and when that last changed. None: never seen.
     online: bool = False
     since: float | None = None
 
 
-class Start(NamedTuple):
-    """Starts of one device that went alike."""
+class StartCounts(NamedTuple):
+    """The starts of one device with the same outcome."""
 
     imei: str
     state: str
     status: str
     verdict: str | None
     number: int
-    long: int  # what they asked for, together
+    long: int  # the sum of what they asked for
 
 
-class Presence(NamedTuple):
-    """An event after which a device is online or not. `online` is None for a device of which there
-    is no such event ahead of the day."""
+class PresenceEvent(NamedTuple):
+    """An event after which a device is online or offline. `online` is None for a device without
+    such an event before the day."""
 
     imei: str
     at: float
@@ -72,15 +72,15 @@ class Day(NamedTuple):
     span: int | None
 
 
-class Known(NamedTuple):
-    """What a row says already."""
+class KnownDay(NamedTuple):
+    """The stored counts of a device."""
 
     site: str
     starts: int
 
 
-class Changes(NamedTuple):
-    """Commands that some events tell of."""
+class CommandChanges(NamedTuple):
+    """The commands that some events are about."""
 
     upto: int  # the number of the last event, and its time
     at: float
@@ -118,7 +118,7 @@ _BEFORE = _many(
     "FROM device d WHERE d.imei IN :imeis"
 )
 _KNOWN = _many("SELECT imei, site, starts FROM usage_day WHERE day = :day AND imei IN :imeis")
-# Few of the events of a storm are about commands: the others do not leave the database.
+# In a storm few events are about commands: the database filters out the others.
 _IS_CHANGE = f"type IN {CHANGES} AND imei IS NOT NULL AND command IS NOT NULL"
 _CHANGES = text(f"""
     WITH next AS MATERIALIZED (
@@ -139,7 +139,7 @@ _SAVE = text(
     f"VALUES ({', '.join(f':{name}' for name in Day._fields)}) "
     f"ON CONFLICT (day, imei) DO UPDATE SET "
     + ", ".join(f"{name} = excluded.{name}" for name in _COUNTED)
-    # What no event tells any more stays as it was counted when there were some.
+    # Counts whose events have been deleted stay as they are.
     + ", online = coalesce(excluded.online, usage_day.online)"
     ", span = coalesce(excluded.span, usage_day.span)"
 )
@@ -164,55 +164,55 @@ def some_machines(
 
 def starts(
     conn: Connection, imeis: Collection[str], begin: float, end: float
-) -> dict[str, list[Start]]:
-    """Starts of these devices that were taken in that time, by IMEI."""
+) -> dict[str, list[StartCounts]]:
+    """Starts of these devices that were accepted in that time, by IMEI."""
     values = {"imeis": list(imeis), "low": floor_id(begin), "high": floor_id(end)}
-    found: dict[str, list[Start]] = {}
+    found: dict[str, list[StartCounts]] = {}
     for row in conn.execute(_STARTS, values):
         found.setdefault(row[0], []).append(
-            Start(row[0], row[1], row[2], row[3], row[4], int(row[5]))
+            StartCounts(row[0], row[1], row[2], row[3], row[4], int(row[5]))
         )
     return found
 
 
 def presences(
     conn: Connection, imeis: Collection[str], begin: float, end: float
-) -> dict[str, list[Presence]]:
-    """When these devices went online and offline in that time, oldest first, by IMEI. The first of
-    each says, with the time `begin`, how it was then."""
+) -> dict[str, list[PresenceEvent]]:
+    """When these devices went online and offline in that time, oldest first, by IMEI. The first
+    entry of each has the time `begin`, and says how the device was then."""
     first, last = numbers_between(conn, begin, end)
     many = {"imeis": list(imeis), "first": first}
-    found: dict[str, list[Presence]] = {}
+    found: dict[str, list[PresenceEvent]] = {}
     for imei, type in conn.execute(_BEFORE, many):
         was = None if type is None else type != "device.offline"
-        found[imei] = [Presence(imei, begin, was)]
+        found[imei] = [PresenceEvent(imei, begin, was)]
     changes = sorted(conn.execute(_PRESENCE, {**many, "end": last}), key=lambda row: row[3])
     for imei, at, online, _ in changes:
         if imei in found:
-            found[imei].append(Presence(imei, at, bool(online)))
+            found[imei].append(PresenceEvent(imei, at, bool(online)))
     return found
 
 
-def known(conn: Connection, day: int, imeis: Collection[str]) -> dict[str, Known]:
-    """What the rows of that day say of these devices, by IMEI."""
+def known(conn: Connection, day: int, imeis: Collection[str]) -> dict[str, KnownDay]:
+    """The stored counts of these devices on that day, by IMEI."""
     rows = conn.execute(_KNOWN, {"day": day, "imeis": list(imeis)})
-    return {row[0]: Known(row[1], row[2]) for row in rows}
+    return {row[0]: KnownDay(row[1], row[2]) for row in rows}
 
 
-def changes(conn: Connection, after: int, limit: int) -> Changes | None:
-    """Commands that the next `limit` events behind that number tell of; None: there is none."""
+def changes(conn: Connection, after: int, limit: int) -> CommandChanges | None:
+    """The commands of the next `limit` events behind that number; None: there is no event."""
     rows = conn.execute(_CHANGES, {"after": after, "limit": limit}).all()
     if not rows:
         return None
     commands = {(imei, id) for _, _, imei, id, _ in rows if imei is not None}
     upto, at, *_, read = rows[-1]
-    return Changes(upto, at, commands, read < limit)
+    return CommandChanges(upto, at, commands, read < limit)
 
 
 def anything(conn: Connection, day: int, begin: float, end: float, *, presence: bool) -> bool:
-    """Whether there may be something to count of a day that lies in that time: rows of it,
-    commands, or, with `presence`, what tells which devices were online. It is one look for all
-    devices, so that days of which nothing is kept cost no look for each."""
+    """Whether there may be something to count on a day: rows of it, commands, or, with `presence`,
+    events that say which devices were online. It is one query for all devices, so that days
+    without data need no query for each device."""
     values = {"day": day, "low": floor_id(begin), "high": floor_id(end)}
     if conn.scalar(_ANY, values):
         return True
@@ -226,7 +226,7 @@ def anything(conn: Connection, day: int, begin: float, end: float, *, presence: 
 
 
 def save(conn: Connection, rows: Iterable[Day]) -> None:
-    """Write these rows in the place of those that are there."""
+    """Write these rows; existing ones are replaced."""
     values = [row._asdict() for row in sorted(rows, key=lambda row: row[:2])]
     if values:
         usage_sums.hold(conn)

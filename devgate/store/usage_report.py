@@ -19,7 +19,7 @@ BY = {"machine": "imei", "site": "site", "day": "day"}  # what a line is about: 
 MAX_LOOKS = 200_000  # into `usage_day`, for a page of devices
 
 
-class Asked(NamedTuple):
+class AskedReport(NamedTuple):
     """Which days, of whom, by what."""
 
     by: str  # a key of BY
@@ -53,7 +53,13 @@ _TOTALS = ", ".join(f"CAST(coalesce(sum({name}), 0) AS BIGINT)" for name in COUN
 
 
 def lines(
-    conn: Connection, asked: Asked, sort: str | None, limit: int, offset: int, *, summed: bool
+    conn: Connection,
+    asked: AskedReport,
+    sort: str | None,
+    limit: int,
+    offset: int,
+    *,
+    summed: bool,
 ) -> tuple[Sums, list[Sums]]:
     """The totals, and a page of lines: by their key, or with the largest of a column of COUNTS
     first ("availability": the smallest first). `summed`: the sums of sites are whole, and what
@@ -83,7 +89,7 @@ def lines(
     return _sums(total[1:], asked.by), [_sums(row[1:], asked.by) for row in found]
 
 
-def total(conn: Connection, asked: Asked) -> tuple[Sums, int]:
+def total(conn: Connection, asked: AskedReport) -> tuple[Sums, int]:
     """The totals by the sums of sites (as of one line), and how many days of devices these are."""
     where, values = _where(asked)
     query = text(
@@ -94,14 +100,14 @@ def total(conn: Connection, asked: Asked) -> tuple[Sums, int]:
     return Sums(None, 1, *counts), number
 
 
-def known(conn: Connection, asked: Asked) -> int:
+def known(conn: Connection, asked: AskedReport) -> int:
     """How many devices there are at these sites now: that many lines are by `machines`."""
     where, values = _at_sites(asked)
     return conn.scalar(text(f"SELECT count(*) FROM device d WHERE {where}"), values) or 0
 
 
 def machines(
-    conn: Connection, asked: Asked, limit: int, *, offset: int = 0, after: str = ""
+    conn: Connection, asked: AskedReport, limit: int, *, offset: int = 0, after: str = ""
 ) -> list[Sums]:
     """Lines of the devices that are known now, by IMEI, behind that one; also of those that did
     nothing. At most `limit`, and fewer for very many days."""
@@ -121,19 +127,19 @@ def machines(
         return []
     sums = ", ".join(f"CAST(coalesce(sum(u.{name}), 0) AS BIGINT)" for name in COUNTS)
     some = {f"imei{n}": imei for n, imei in enumerate(imeis)}
-    within, own = _within(asked)
+    within, site_values = _within(asked)
     # Both columns of the key as lists: a look for each, where a range of days is a pass over all.
     query = text(
         f"SELECT u.imei, {sums} FROM usage_day u "
         f"WHERE u.day IN ({', '.join(f':{name}' for name in listed)}) "
         f"AND u.imei IN ({', '.join(f':{name}' for name in some)}){within} GROUP BY u.imei"
     )
-    found = {row[0]: row[1:] for row in conn.execute(query, {**listed, **some, **own})}
+    found = {row[0]: row[1:] for row in conn.execute(query, {**listed, **some, **site_values})}
     nothing = (0,) * len(COUNTS)
     return [Sums(imei, 1, *found.get(imei, nothing)) for imei in imeis]
 
 
-def _where(asked: Asked) -> tuple[str, dict[str, object]]:
+def _where(asked: AskedReport) -> tuple[str, dict[str, object]]:
     where = "u.day >= :first AND u.day <= :last"
     values: dict[str, object] = {"first": asked.first, "last": asked.last}
     if asked.imei is not None:
@@ -142,11 +148,11 @@ def _where(asked: Asked) -> tuple[str, dict[str, object]]:
         values = {f"day{number}": asked.first + number for number in range(len(listed))}
         where = f"u.day IN ({', '.join(listed)}) AND u.imei = :imei"
         values["imei"] = asked.imei
-    within, own = _within(asked)
-    return where + within, values | own
+    within, site_values = _within(asked)
+    return where + within, values | site_values
 
 
-def _within(asked: Asked, table: str = "u") -> tuple[str, dict[str, object]]:
+def _within(asked: AskedReport, table: str = "u") -> tuple[str, dict[str, object]]:
     where, values = "", dict[str, object]()
     if asked.site is not None:
         where += f" AND {table}.site = :site"
@@ -159,7 +165,7 @@ def _within(asked: Asked, table: str = "u") -> tuple[str, dict[str, object]]:
     return where, values
 
 
-def _at_sites(asked: Asked) -> tuple[str, dict[str, object]]:
+def _at_sites(asked: AskedReport) -> tuple[str, dict[str, object]]:
     within, values = _within(asked, "d")
     return f"1 = 1{within}", values
 

@@ -1,5 +1,5 @@
-"""Sums of `usage_day` by day and site. Triggers keep them; what was there before them is summed up
-here, a little at a time."""
+"""Sums of `usage_day` by day and site. Triggers update them. Rows that are older than the triggers
+are summed up here, some at a time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def whole(conn: Connection) -> bool:
 
 def sum_up(conn: Connection, limit: int) -> bool:
     """Add the next `limit` rows of `usage_day`. False: all of them are in the sums."""
-    # Locked: a process that is about to end, or to lead no longer, may do the same.
+    # Locked: another process, which is about to end or to stop leading, may do the same.
     place = conn.execute(
         select(usage_summing.c.day, usage_summing.c.imei).with_for_update()
     ).first()
@@ -44,13 +44,13 @@ def sum_up(conn: Connection, limit: int) -> bool:
 
 
 def hold(conn: Connection) -> None:
-    """Let no other process sum up while this transaction changes `usage_day`: it would pass rows
-    that it does not see, and the triggers count those behind it alone."""
+    """Stop other processes from summing up while this transaction changes `usage_day`: they would
+    pass rows that they do not see yet, and triggers count only rows that have been passed."""
     conn.execute(select(usage_summing.c.day).with_for_update(read=True)).all()
 
 
 def anew(conn: Connection) -> None:
-    """Sum up everything once more, from the beginning."""
+    """Sum up everything again, from the beginning."""
     conn.execute(delete(usage_site))
     conn.execute(delete(usage_summing))
     conn.execute(insert(usage_summing).values(day=-1, imei=""))

@@ -14,8 +14,8 @@ from devgate.store.usage_tables import usage_day, usage_state, usage_work
 
 ZONE, SITE = "zone:", "site:"  # what names of work begin with
 SITES, ALL = "sites", "all"
-MAX_FIRST_EVENTS = 1000  # events that tell which commands were the first
-# In front of each name there may be no more than one row: a second order begins it again.
+MAX_FIRST_EVENTS = 1000  # events that are searched for the first commands
+# Each name has at most one row: ordering the same work again restarts it.
 
 
 class Work(NamedTuple):
@@ -27,7 +27,7 @@ class Work(NamedTuple):
 
 
 class State(NamedTuple):
-    """How far changes of commands are counted."""
+    """Up to which event changes of commands have been counted."""
 
     position: int  # the number of an event
     at: float  # its time
@@ -35,7 +35,7 @@ class State(NamedTuple):
 
 
 def state(conn: Connection) -> State | None:
-    """None: nothing was ever counted."""
+    """The stored state; None: nothing was ever counted."""
     row = conn.execute(
         select(usage_state.c.position, usage_state.c.at, usage_state.c.zone)
     ).first()
@@ -49,7 +49,7 @@ def begin(conn: Connection, found: State) -> None:
 
 
 def counted_up_to(conn: Connection, position: int, at: float) -> None:
-    """Changes up to this event are counted."""
+    """Store that changes up to this event have been counted."""
     conn.execute(
         update(usage_state)
         .where(usage_state.c.position < position)
@@ -58,12 +58,12 @@ def counted_up_to(conn: Connection, position: int, at: float) -> None:
 
 
 def restart_at(conn: Connection, position: int, at: float) -> None:
-    """Go on behind this event, also if it is an earlier one: the database is another copy."""
+    """Continue behind this event, also if it is an earlier one: the database is another copy."""
     conn.execute(update(usage_state).values(position=position, at=at))
 
 
 def set_zone(conn: Connection, zone: str) -> None:
-    """Sites without a zone of their own have this one."""
+    """Set the zone of sites without their own."""
     conn.execute(update(usage_state).values(zone=zone))
 
 
@@ -74,7 +74,7 @@ def works(conn: Connection) -> list[Work]:
 
 
 def keep(conn: Connection, work: Work) -> None:
-    """It has come so far, or is new."""
+    """Store new work, or its progress."""
     values = {"day": work.day, "imei": work.imei}
     change = update(usage_work).where(usage_work.c.name == work.name).values(values)
     if not conn.execute(change).rowcount:
@@ -82,8 +82,8 @@ def keep(conn: Connection, work: Work) -> None:
 
 
 def advance(conn: Connection, before: Work, after: Work | None) -> None:
-    """It has come from there to here, or (None) to its end. Nothing, if it was begun again or
-    another node has done that."""
+    """Store the progress from `before` to `after`, or the end of the work (None). Does nothing if
+    the work was restarted, or another node has done this step."""
     here = (
         (usage_work.c.name == before.name)
         & (usage_work.c.day == before.day)
@@ -96,7 +96,7 @@ def advance(conn: Connection, before: Work, after: Work | None) -> None:
 
 
 def drop(conn: Connection, name: str) -> None:
-    """It is not to be done."""
+    """Delete this work."""
     conn.execute(delete(usage_work).where(usage_work.c.name == name))
 
 
@@ -116,9 +116,9 @@ def oldest_command(conn: Connection) -> float | None:
     return None if id is None else time_of(id)
 
 
-def all_kept(conn: Connection) -> bool:
-    """Whether no command was ever deleted, as far as the events tell: all of them are kept, and
-    the first commands that they tell of are there."""
+def has_all_commands(conn: Connection) -> bool:
+    """Whether no command was ever deleted. That is known only if all events are kept; then the
+    first commands in them must exist."""
     first = (
         select(event.c.n, event.c.command).order_by(event.c.n).limit(MAX_FIRST_EVENTS).subquery()
     )

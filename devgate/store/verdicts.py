@@ -42,10 +42,10 @@ _REPEAT = (
 
 @dataclass(slots=True, eq=False)
 class Verdict:
-    """What a person says of these commands.
+    """A person's verdict on these commands.
 
-    It counts for those that are in the inbox when it is written: no other verdict has come
-    before. `resolved` is set by the commit, before anybody is called back.
+    It counts only for those that are in the inbox when it is written: they have no other verdict
+    yet. The commit sets `resolved`, before any callback.
     """
 
     ids: Sequence[str]
@@ -53,12 +53,12 @@ class Verdict:
     note: str | None
     by: str
     at: float  # wall clock
-    tell: Callable[[str, str], Values]  # the event of a command, by its id and status
+    tell: Callable[[str, str], Values]  # makes the event of a command, from its id and status
     resolved: Mapping[str, str] = field(default_factory=dict)  # by id: the status that it had
 
 
 def resolve(conn: Connection, verdicts: Sequence[Verdict]) -> list[Values]:
-    """Write the verdicts where they count. Returns their events, in the order of their ids."""
+    """Write the verdicts where they count. Returns their events, in the order of the ids."""
     events: list[Values] = []
     for one in verdicts:
         values = {
@@ -79,8 +79,8 @@ def as_rows(verdicts: Sequence[Verdict]) -> dict[str, Values]:
 
 
 def write_again(conn: Connection, rows: Mapping[str, Values]) -> int:
-    """Write verdicts into a database that has lost them; none that came after them is replaced.
-    Returns how many were written."""
+    """Write verdicts into a database that has lost them. Later verdicts are not replaced. Returns
+    how many were written."""
     count = 0
     for id, values in rows.items():
         named = {f"new_{name}": value for name, value in zip(_WRITTEN, values, strict=True)}

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 import trio
 
 from devgate.errors import Fenced, StoreError
-from devgate.store.batches import FLUSH, Batch, Callbacks, Entry
+from devgate.store.batches import FLUSH, Callbacks, Entry, PendingBatch
 from devgate.store.commit_thread import CommitThread
 from devgate.store.condition import MAX_RETRY_SECONDS, Condition
 from devgate.store.gathering import Gathering
@@ -67,12 +67,12 @@ class Writer(Generic[Row, Done]):
         self._committed = committed
         self._outage = outage
         # Filled by any task of the loop (write, post, flush); run() swaps it for an empty one.
-        self._batch: Batch[Row] = Batch()
+        self._batch: PendingBatch[Row] = PendingBatch()
         self._wake = trio.Event()  # set by whoever fills the batch; made anew by run()
         self.thread: CommitThread[Done] = CommitThread()
         # What is being written: set by run(). The guard's thread reads it too (`unwritten`), once
         # the loop hangs and the process is about to end.
-        self._busy: Batch[Row] | None = None
+        self._busy: PendingBatch[Row] | None = None
         self._number = 0  # of the last entry: counted by any task of the loop
         self.callbacks = Callbacks()  # changed by run() alone
         self._gathering = Gathering()  # run() pauses by it; any task cuts the pause short
@@ -139,7 +139,7 @@ class Writer(Generic[Row, Done]):
         else:
             self._call(batch, FLUSH, on_done)
 
-    def _call(self, batch: Batch[Row], place: int, on_done: Callable[[Any], None]) -> None:
+    def _call(self, batch: PendingBatch[Row], place: int, on_done: Callable[[Any], None]) -> None:
         if batch.done:  # of a writer that has ended: no other is ever found done
             on_done(batch.result(place))
         else:
@@ -202,11 +202,11 @@ class Writer(Generic[Row, Done]):
     async def once(self) -> None:
         """Write the rows that wait, in one transaction, and call back those who wait for them."""
         if self._condition.pause and not self._batch.urgent:
-            await self._rest()
+            await self._pause()
         elif not self._batch.calls:
             await self._gathering.pause()
         self._wake = trio.Event()
-        batch, self._batch = self._batch, Batch()
+        batch, self._batch = self._batch, PendingBatch()
         self._gathering.posted = len(batch.posted)
         self._busy = batch
         batch.error = STOPPED  # of who waits, should this be cancelled before it is written
@@ -225,7 +225,7 @@ class Writer(Generic[Row, Done]):
             raise
         self._busy, batch.done = None, True
         calls, batch.calls = batch.calls, []  # they hold the batch, which must not hold them
-        on_disk = batch.error is None and not batch.again
+        on_disk = batch.error is None and not batch.put_back
         with trio.CancelScope(shield=True):  # none of them is left out
             for count, (place, on_done) in enumerate(calls, 1):
                 on_done(on_disk if place == FLUSH else batch.error or batch.errors.get(place))
@@ -234,7 +234,7 @@ class Writer(Generic[Row, Done]):
         if self.callbacks.under_way is not None:
             self.callbacks.end()
 
-    def _done(self, batch: Batch[Row]) -> None:
+    def _done(self, batch: PendingBatch[Row]) -> None:
         """The writer ends: call back all who wait."""
         self._busy, batch.done = None, True
         calls, batch.calls = batch.calls, []
@@ -242,19 +242,19 @@ class Writer(Generic[Row, Done]):
             on_done(batch.result(place))
 
     async def _not_written(
-        self, batch: Batch[Row], entries: Sequence[Entry[Row]], err: Exception
+        self, batch: PendingBatch[Row], entries: Sequence[Entry[Row]], err: Exception
     ) -> None:
         sentence = str(err) if isinstance(err, Fenced) else self._outage(err)
         if sentence is not None:
             batch.error = err
-            self._again(batch, sentence)
+            self._put_back(batch, sentence)
             return
         batch.error = None
         refused = await self._one_by_one.write(batch, entries, err)
         if refused is None:
             self._well()
         else:
-            self._again(batch, refused)
+            self._put_back(batch, refused)
 
     async def _commit_in_thread(self, rows: Sequence[Row]) -> None:
         began = trio.current_time()
@@ -277,18 +277,18 @@ class Writer(Generic[Row, Done]):
     def _in_thread(self, rows: Sequence[Row]) -> Awaitable[Done]:
         return self.thread.run(partial(self._commit, rows))
 
-    async def _rest(self) -> None:
+    async def _pause(self) -> None:
         """Wait before the next try, if the database is away; an urgent row ends the wait."""
         with trio.move_on_after(self._condition.pause):
             while not self._batch.urgent:
                 self._wake = trio.Event()
                 await self._wake.wait()
 
-    def _again(self, batch: Batch[Row], sentence: str) -> None:
+    def _put_back(self, batch: PendingBatch[Row], sentence: str) -> None:
         """Put posted rows back to the front of the queue, except those replaced meanwhile."""
         self._condition.fails(sentence)
         self.state = sentence
-        batch.again = bool(batch.posted)
+        batch.put_back = bool(batch.posted)
         self._batch.posted = {**batch.posted, **self._batch.posted}
         if self._batch.posted:
             self._wake.set()

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import trio
 
-from devgate.events.log import PAGE, EventLog
+from devgate.events.log import PAGE_EVENTS, EventLog
 from devgate.webhooks.backoff import MAX_SECONDS, Backoff
 from devgate.webhooks.position import BY_HAND, Position, gaps
 from devgate.webhooks.window import Window
@@ -101,7 +101,7 @@ class Progress:
             await trio.sleep(SAVE_SECONDS)
             now, saved = self.position(), self._saved
             assert saved is not None, "recall has written it"
-            far = not 0 <= now.position - saved.position < PAGE
+            far = not 0 <= now.position - saved.position < PAGE_EVENTS
             moved = saved._replace(position=now.position, reached=now.reached, gaps=now.gaps)
             if far or now != moved:
                 self._write_position()

@@ -23,8 +23,8 @@ from benchmark.machine import cores
 from benchmark.report import aligned
 from devgate.gateway.operations.find import _find
 from devgate.store import command_pages, device_pages, inbox
-from devgate.store.command_looks import Wanted as Commands
-from devgate.store.device_filters import Wanted as Devices
+from devgate.store.command_looks import WantedCommands
+from devgate.store.device_filters import WantedDevices
 from devgate.store.engine import Database
 from devgate.store.numbering import floor_id
 from devgate.store.opening import open_database
@@ -123,18 +123,18 @@ def pages(now: float, deep: str, old: str) -> dict[str, Look]:
 
     def devices(**wanted: Any) -> Look:
         how = {k: wanted.pop(k) for k in ("sort", "down", "after", "before") if k in wanted}
-        chosen = Devices(**wanted, now=now)
+        chosen = WantedDevices(**wanted, now=now)
         return lambda conn: device_pages.find(conn, chosen, SHOWN, counted=True, **how)
 
     def commands(after: str | None = None, **wanted: Any) -> Look:
-        chosen = Commands(**wanted)
+        chosen = WantedCommands(**wanted)
         return lambda conn: (
             command_pages.find(conn, chosen, SHOWN, after),
             command_pages.count(conn, chosen),
         )
 
     def unresolved(after: str | None = None, **looked: Any) -> Look:
-        chosen = inbox.Looked(old=True, **looked)
+        chosen = inbox.InboxFilter(old=True, **looked)
         return lambda conn: (
             inbox.page(conn, chosen, after=after, limit=SHOWN),
             inbox.count(conn, chosen),

@@ -15,7 +15,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from devgate.events import log as module
 from devgate.events.kinds import Event
-from devgate.events.log import EventLog, Page
+from devgate.events.log import EventLog, EventPage
 from tests.events.pages import page_of
 
 
@@ -30,7 +30,7 @@ class Table:
         self.events = [some(n) for n in numbers]
         self.asked: list[int] = []
 
-    async def page(self, after: int, until: int, limit: int, types: Set[str]) -> Page:
+    async def page(self, after: int, until: int, limit: int, types: Set[str]) -> EventPage:
         self.asked.append(after)
         await trio.lowlevel.checkpoint()
         return page_of(self.events, after, until, limit, types)
@@ -55,8 +55,8 @@ async def read(log: EventLog, after: int | None, count: int) -> list[int]:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "RING", 4)
-    monkeypatch.setattr(module, "PAGE", 3)
+    monkeypatch.setattr(module, "RING_EVENTS", 4)
+    monkeypatch.setattr(module, "PAGE_EVENTS", 3)
 
 
 async def test_from_now_on() -> None:

@@ -23,7 +23,7 @@ from devgate.store.accounts import Account
 from devgate.store.device import Device
 from devgate.store.engine import Database
 from devgate.store.journal import Journal
-from devgate.store.maintenance import SITE, Entry
+from devgate.store.maintenance import SITE, MaintenanceEntry
 from devgate.store.opening import open_database
 from tests.gateway.rig import X, Y
 from tests.gateway.whole import Whole
@@ -302,7 +302,7 @@ async def test_a_machine_in_maintenance_is_told_once_that_is_over(
                 conn.exec_driver_sql(away, (EPOCH + 1, imei))
         async with running(fresh) as (whole, alerts):
             maintenance = whole.gateway.directory.maintenance
-            entry = Entry(SITE, "S", "paint", EPOCH, None, "socket")
+            entry = MaintenanceEntry(SITE, "S", "paint", EPOCH, None, "socket")
             maintenance.apply([entry])
             now.at = EPOCH + 2 * MINUTE
             await alerts.round()

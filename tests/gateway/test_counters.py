@@ -9,7 +9,7 @@ from contextlib import aclosing
 import pytest
 
 from devgate.events.kinds import Event
-from devgate.events.log import EventLog, Page
+from devgate.events.log import EventLog, EventPage
 from devgate.gateway.counters import HT, QR, TN, FrameCounts, Histogram, RequestCounts
 from devgate.net.link import Link
 from devgate.net.poller import Poller
@@ -56,8 +56,8 @@ async def test_a_poller_that_does_not_come_to_its_links_is_noticed() -> None:
 
 
 async def test_the_slowest_reader_of_events_is_known() -> None:
-    async def page(after: int, until: int, limit: int, types: Set[str]) -> Page:
-        return Page((), after + 1, after)
+    async def page(after: int, until: int, limit: int, types: Set[str]) -> EventPage:
+        return EventPage((), after + 1, after)
 
     log = EventLog(0, page)
     log.publish([Event(0.0, "device.online", None, None, "{}", n) for n in (1, 2, 3, 4, 5)])

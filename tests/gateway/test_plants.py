@@ -13,7 +13,7 @@ from trio.testing import MockClock
 
 from devgate.gateway.commands.claims import Claims
 from devgate.gateway.commands.sending import Sender
-from devgate.store.batches import Batch, Entry
+from devgate.store.batches import Entry, PendingBatch
 from devgate.store.journal import Journal
 from devgate.store.opening import claim_database
 from devgate.store.ownership import Fence
@@ -58,7 +58,9 @@ async def test_a_row_that_is_refused_is_given_up(plant: Callable[[str], None]) -
 
     one_by_one = OneByOne(commit, lambda err: None, lambda row: False)
     entry = Entry(1, ["an outcome"])
-    assert await one_by_one.write(Batch(posted={"key": entry}), [entry], ValueError()) is None
+    assert (
+        await one_by_one.write(PendingBatch(posted={"key": entry}), [entry], ValueError()) is None
+    )
     assert one_by_one.lost == 1
 
 

@@ -50,7 +50,7 @@ async def test_each_goes_in_its_time(
 
 async def test_in_small_steps(rig: Rig, nursery: trio.Nursery, autojump_clock: MockClock) -> None:
     old = EPOCH - 11 * DAY
-    rig.writer.post([event(at=old) for _ in range(2 * history.TRIM + 1)])
+    rig.writer.post([event(at=old) for _ in range(2 * history.TRIM_ROWS + 1)])
     await rig.records.flushed()
     await trimming(rig).once()
     assert trio.current_time() == 2 * STEP_SECONDS
@@ -61,7 +61,7 @@ async def test_in_small_steps(rig: Rig, nursery: trio.Nursery, autojump_clock: M
 async def test_rows_that_say_nothing_of_results_any_more(
     rig: Rig, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    for number in range(history.TRIM + 1):
+    for number in range(history.TRIM_ROWS + 1):
         rig.records.open_results(Imei(f"{number:015}"), "QD", "")
     rig.records.open_results(X, "QD", '{"group": []}')
     await rig.records.flushed()

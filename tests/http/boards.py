@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import trio
 
 from devgate.events.kinds import Event
-from devgate.events.log import EventLog, Page
+from devgate.events.log import EventLog, EventPage
 from devgate.http.board import Board, Concern
 from devgate.http.boards import Boards
 
@@ -52,8 +52,8 @@ class Rig:
         )
 
     @staticmethod
-    async def _none(after: int, until: int, limit: int, types: Set[str]) -> Page:
-        return Page((), after + 1, after)
+    async def _none(after: int, until: int, limit: int, types: Set[str]) -> EventPage:
+        return EventPage((), after + 1, after)
 
     def happens(self, imei: str = OTHER, times: int = 1) -> None:
         first = self.log.last + 1

@@ -45,14 +45,14 @@ def test_a_change_says_what_was_before(database: Database) -> None:
 def test_a_line_is_taken_once(database: Database) -> None:
     line = replace(SHOP, line="1")
     with database.write() as conn:
-        assert accounts.take(conn, [line]) == [line]
+        assert accounts.import_lines(conn, [line]) == [line]
         accounts.change(conn, "token", "shop", {"role": "admin"})
-        assert accounts.take(conn, [line]) == [], "the database decides by now"
+        assert accounts.import_lines(conn, [line]) == [], "the database decides by now"
         accounts.remove(conn, "token", "shop")
         assert accounts.get(conn, "token", "shop") is None
-        assert accounts.take(conn, [line]) == [], "what was removed does not come back"
+        assert accounts.import_lines(conn, [line]) == [], "what was removed does not come back"
         changed = replace(line, line="2", proof="other")
-        assert accounts.take(conn, [changed]) == [changed]
+        assert accounts.import_lines(conn, [changed]) == [changed]
         assert accounts.get(conn, "token", "shop") == changed
         accounts.remove(conn, "token", "shop")
         accounts.add(conn, SHOP)
@@ -60,13 +60,13 @@ def test_a_line_is_taken_once(database: Database) -> None:
 
 
 def test_there_are_only_so_many(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accounts, "MAX_EACH", 1)
+    monkeypatch.setattr(accounts, "MAX_ACCOUNTS", 1)
     with database.write() as conn:
         accounts.add(conn, SHOP)
     with database.write() as conn, pytest.raises(CallerError, match="remove one"):
         accounts.add(conn, replace(SHOP, name="other"))
     with pytest.raises(CallerError, match="too many tokens"), database.write() as conn:
-        accounts.take(conn, [replace(SHOP, name="other", line="1")])
+        accounts.import_lines(conn, [replace(SHOP, name="other", line="1")])
     with database.read() as conn:
         assert accounts.get(conn, "token", "other") is None
 

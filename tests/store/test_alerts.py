@@ -185,8 +185,8 @@ def test_what_fires_in_pages_the_newest_first(database: Database) -> None:
 
 
 def test_the_newest_messages_are_kept(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(alerts, "KEPT", 20)
-    monkeypatch.setattr(alerts, "TRIMMED", 5)
+    monkeypatch.setattr(alerts, "MAX_MESSAGES", 20)
+    monkeypatch.setattr(alerts, "TRIM_MESSAGES", 5)
     ids = [str(ULID.from_timestamp(EPOCH + n)) for n in range(30)]
 
     def row(n: int, **changed: Any) -> dict[str, Any]:

@@ -22,7 +22,7 @@ def other(database_url: str, database: Database) -> Iterator[Other]:
     connection.close()
 
 
-def changes(database: Database, since: int = 0, limit: int = 1000) -> devices.Changes:
+def changes(database: Database, since: int = 0, limit: int = 1000) -> devices.DeviceChanges:
     with database.read() as conn:
         return devices.changed(conn, since, limit)
 
@@ -33,7 +33,7 @@ def seen(database: Database, since: int) -> tuple[list[str], list[str]]:
 
 
 def test_an_empty_store_has_no_changes(database: Database) -> None:
-    assert changes(database) == devices.Changes(0, [], frozenset(), [], more=False)
+    assert changes(database) == devices.DeviceChanges(0, [], frozenset(), [], more=False)
 
 
 def test_every_kind_of_change_is_counted(database: Database, database_url: str) -> None:
@@ -95,7 +95,7 @@ def test_what_is_rolled_back_leaves_nothing(database: Database, other: Other) ->
         other.execute("BEGIN")
     other.execute(f"INSERT INTO device (imei, id) VALUES ('{A}', 1)")
     other.rollback()
-    assert changes(database) == devices.Changes(0, [], frozenset(), [], more=False)
+    assert changes(database) == devices.DeviceChanges(0, [], frozenset(), [], more=False)
 
 
 def test_a_savepoint_that_is_undone_takes_its_number_along(

@@ -14,7 +14,7 @@ from ulid import ULID
 
 from devgate.gateway.command_record import record_outcome
 from devgate.store import command_looks, command_pages, devices
-from devgate.store.command_looks import Wanted
+from devgate.store.command_looks import WantedCommands
 from devgate.store.device import Device
 from devgate.store.engine import Database
 from devgate.store.journal import Journal
@@ -68,52 +68,56 @@ def ended_as(name: str, n: int) -> bool:
 
 
 Fits = Callable[[int], bool]
-WANTED: dict[str, tuple[Wanted, Fits]] = {
-    "all": (Wanted(), lambda n: True),
-    "device": (Wanted(imei=imei(5)), lambda n: n % 12 == 5),
-    "key": (Wanted(key="order 11"), lambda n: n // 3 == 11 and n % 2 == 1),
+WANTED: dict[str, tuple[WantedCommands, Fits]] = {
+    "all": (WantedCommands(), lambda n: True),
+    "device": (WantedCommands(imei=imei(5)), lambda n: n % 12 == 5),
+    "key": (WantedCommands(key="order 11"), lambda n: n // 3 == 11 and n % 2 == 1),
     "key and more": (
-        Wanted(key="order 11", kind="start", site="North"),
+        WantedCommands(key="order 11", kind="start", site="North"),
         lambda n: n // 3 == 11 and n % 2 == 1 and n % 7 != 3 and n % 12 % 3 == 0,
     ),
-    "waiting": (Wanted(state="waiting"), lambda n: n % 120 == 7),
-    "ended": (Wanted(state="ended"), lambda n: n % 60 != 7),
+    "waiting": (WantedCommands(state="waiting"), lambda n: n % 120 == 7),
+    "ended": (WantedCommands(state="ended"), lambda n: n % 60 != 7),
     "sent of a device": (
-        Wanted(state="sent", imei=imei(67)), lambda n: n % 60 == 7 and n % 120 != 7 and n % 12 == 7
+        WantedCommands(state="sent", imei=imei(67)),
+        lambda n: n % 60 == 7 and n % 120 != 7 and n % 12 == 7,
     ),
     **{
-        name: (Wanted(outcomes=frozenset({name})), partial(ended_as, name))
+        name: (WantedCommands(outcomes=frozenset({name})), partial(ended_as, name))
         for name in ("pending", "done", "failed", "unknown", "refused")
     },
     "wrong": (
-        Wanted(outcomes=frozenset({"failed", "unknown", "pending"})),
+        WantedCommands(outcomes=frozenset({"failed", "unknown", "pending"})),
         lambda n: outcome(n) in ("failed", "unknown", "pending"),
     ),
     "wrong or done": (
-        Wanted(outcomes=frozenset({"failed", "done"})), lambda n: outcome(n) in ("failed", "done")
+        WantedCommands(outcomes=frozenset({"failed", "done"})),
+        lambda n: outcome(n) in ("failed", "done"),
     ),
     "unknown of a device": (
-        Wanted(imei=imei(2), outcomes=frozenset({"unknown"})),
+        WantedCommands(imei=imei(2), outcomes=frozenset({"unknown"})),
         lambda n: n % 12 == 2 and outcome(n) == "unknown",
     ),
     "unknown of a site": (
-        Wanted(site="South", outcomes=frozenset({"unknown"})),
+        WantedCommands(site="South", outcomes=frozenset({"unknown"})),
         lambda n: n % 12 % 3 == 1 and outcome(n) == "unknown",
     ),
-    "site": (Wanted(site="North"), lambda n: n % 12 % 3 == 0),
-    "no site": (Wanted(site="nowhere"), lambda n: False),
-    "stops": (Wanted(kind="stop"), lambda n: n % 7 == 3),
-    "person": (Wanted(source="web:anna"), lambda n: n % 5 == 1),
-    "program": (Wanted(source="socket"), lambda n: n % 5 == 3),
+    "site": (WantedCommands(site="North"), lambda n: n % 12 % 3 == 0),
+    "no site": (WantedCommands(site="nowhere"), lambda n: False),
+    "stops": (WantedCommands(kind="stop"), lambda n: n % 7 == 3),
+    "person": (WantedCommands(source="web:anna"), lambda n: n % 5 == 1),
+    "program": (WantedCommands(source="socket"), lambda n: n % 5 == 3),
     "person and more": (
-        Wanted(source="web:bo", kind="start", outcomes=frozenset({"refused"})),
+        WantedCommands(source="web:bo", kind="start", outcomes=frozenset({"refused"})),
         lambda n: n % 5 == 4 and n % 7 != 3 and outcome(n) == "refused",
     ),
     "time": (
-        Wanted(since=EPOCH + 600, until=EPOCH + 6000), lambda n: 10 <= n < 100
+        WantedCommands(since=EPOCH + 600, until=EPOCH + 6000), lambda n: 10 <= n < 100
     ),
     "time and outcome": (
-        Wanted(since=EPOCH + 600, until=EPOCH + 6000, outcomes=frozenset({"failed", "pending"})),
+        WantedCommands(
+            since=EPOCH + 600, until=EPOCH + 6000, outcomes=frozenset({"failed", "pending"})
+        ),
         lambda n: 10 <= n < 100 and outcome(n) in ("failed", "pending"),
     ),
 }  # fmt: skip
@@ -123,7 +127,7 @@ def expected(name: str) -> list[str]:
     return [IDS[n] for n in reversed(range(COUNT)) if WANTED[name][1](n)]
 
 
-def walk(conn: Connection, wanted: Wanted, size: int) -> list[str]:
+def walk(conn: Connection, wanted: WantedCommands, size: int) -> list[str]:
     """Forward to the first command, and back to the newest: the same ones."""
     there: list[str] = []
     after: str | None = None
@@ -148,8 +152,8 @@ def test_every_command_comes_once_forward_and_back(
     filled: Database, monkeypatch: pytest.MonkeyPatch, bounds: tuple[int, int, int]
 ) -> None:
     near, far, few = bounds
-    monkeypatch.setattr(command_pages, "NEAR", near)
-    monkeypatch.setattr(command_pages, "FAR", far)
+    monkeypatch.setattr(command_pages, "FIRST_COMMANDS", near)
+    monkeypatch.setattr(command_pages, "MORE_COMMANDS", far)
     monkeypatch.setattr(command_pages, "FEW_DEVICES", few)
     monkeypatch.setattr(command_looks, "MANY_DEVICES", few)
     with filled.read() as conn:
@@ -165,8 +169,8 @@ def test_pages_join_wherever_they_are_cut(
 ) -> None:
     name = data.draw(st.sampled_from(sorted(WANTED)))
     with pytest.MonkeyPatch.context() as patch, filled.read() as conn:
-        patch.setattr(command_pages, "NEAR", near)
-        patch.setattr(command_pages, "FAR", 2 * near)
+        patch.setattr(command_pages, "FIRST_COMMANDS", near)
+        patch.setattr(command_pages, "MORE_COMMANDS", 2 * near)
         assert walk(conn, WANTED[name][0], size) == expected(name)
 
 
@@ -175,13 +179,13 @@ def test_counts(filled: Database, monkeypatch: pytest.MonkeyPatch) -> None:
         for name, (wanted, _) in WANTED.items():
             assert command_pages.count(conn, wanted) == (len(expected(name)), False), name
         monkeypatch.setattr(command_pages, "MAX_COUNT", 20)
-        assert command_pages.count(conn, Wanted()) == (20, True)
+        assert command_pages.count(conn, WantedCommands()) == (20, True)
         wrong = frozenset({"failed", "unknown"})
-        assert command_pages.count(conn, Wanted(outcomes=wrong)) == (20, True)
-        monkeypatch.setattr(command_pages, "NEAR", 20)
-        monkeypatch.setattr(command_pages, "FAR", 20)
+        assert command_pages.count(conn, WantedCommands(outcomes=wrong)) == (20, True)
+        monkeypatch.setattr(command_pages, "FIRST_COMMANDS", 20)
+        monkeypatch.setattr(command_pages, "MORE_COMMANDS", 20)
         newest = sum(1 for n in range(COUNT - 41, COUNT) if n % 7 == 3)
-        assert command_pages.count(conn, Wanted(kind="stop")) == (newest, True)
+        assert command_pages.count(conn, WantedCommands(kind="stop")) == (newest, True)
 
 
 INDEXED = {

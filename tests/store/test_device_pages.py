@@ -14,11 +14,11 @@ from devgate.errors import CallerError
 from devgate.model import Imei
 from devgate.store import device_filters, device_pages, devices, starts
 from devgate.store.device import Device
-from devgate.store.device_filters import Wanted
+from devgate.store.device_filters import WantedDevices
 from devgate.store.device_orders import SORTS
 from devgate.store.engine import Database
 from devgate.store.opening import open_database
-from devgate.store.starts import KEPT, Starts
+from devgate.store.starts import WEIGHT_DECAY, Starts
 from tests.store.commands import EPOCH
 from tests.stores import with_tables
 
@@ -80,50 +80,50 @@ def fill(database: Database) -> Database:
             for m in range(10):
                 done = m >= n % 3
                 hour = int((NOW - (n % 10) * 86_400) // 3600) if done else 0
-                row = Starts(imei(n), KEPT, 1.0, 0.0 if done else 1.0, hour)
+                row = Starts(imei(n), WEIGHT_DECAY, 1.0, 0.0 if done else 1.0, hour)
                 starts.count(conn, [row])
     return database
 
 
 Fits = Callable[[int], bool]
-WANTED: dict[str, tuple[Wanted, Fits]] = {
-    "all": (Wanted(), lambda n: True),
-    "site": (Wanted(site="南楼"), lambda n: n % 4 == 1),
-    "text": (Wanted(text="浴室"), lambda n: n % 7 == 1),
-    "one sign": (Wanted(text="北"), lambda n: n % 7 == 2),
-    "sign like another": (Wanted(text="50%"), lambda n: n % 7 == 4),
-    "line": (Wanted(text="a_b"), lambda n: n % 7 == 6),
-    "case": (Wanted(text="bAy"), lambda n: n % 7 == 0),
-    "words of a site": (Wanted(text="MALL"), lambda n: n % 4 == 3),
-    "end of an imei": (Wanted(text=imei(7)[-5:]), lambda n: n == 7),
-    "number": (Wanted(text="37"), lambda n: known(n).id == 37 or "37" in imei(n)),
-    "nothing": (Wanted(text="nobody"), lambda n: False),
-    "online": (Wanted(online=True), lambda n: n % 6 in (0, 1)),
-    "offline": (Wanted(online=False), lambda n: n % 6 not in (0, 1)),
-    "disabled": (Wanted(enabled=False), lambda n: n % 11 == 3),
-    "enabled": (Wanted(enabled=True), lambda n: n % 11 != 3),
-    "never seen": (Wanted(seen=False), lambda n: n % 6 == 5),
-    "seen": (Wanted(seen=True), lambda n: n % 6 != 5),
-    "running": (Wanted(running=True), lambda n: n % 12 in (0, 2)),
-    "not running": (Wanted(running=False), lambda n: n % 12 not in (0, 2) ),
+WANTED: dict[str, tuple[WantedDevices, Fits]] = {
+    "all": (WantedDevices(), lambda n: True),
+    "site": (WantedDevices(site="南楼"), lambda n: n % 4 == 1),
+    "text": (WantedDevices(text="浴室"), lambda n: n % 7 == 1),
+    "one sign": (WantedDevices(text="北"), lambda n: n % 7 == 2),
+    "sign like another": (WantedDevices(text="50%"), lambda n: n % 7 == 4),
+    "line": (WantedDevices(text="a_b"), lambda n: n % 7 == 6),
+    "case": (WantedDevices(text="bAy"), lambda n: n % 7 == 0),
+    "words of a site": (WantedDevices(text="MALL"), lambda n: n % 4 == 3),
+    "end of an imei": (WantedDevices(text=imei(7)[-5:]), lambda n: n == 7),
+    "number": (WantedDevices(text="37"), lambda n: known(n).id == 37 or "37" in imei(n)),
+    "nothing": (WantedDevices(text="nobody"), lambda n: False),
+    "online": (WantedDevices(online=True), lambda n: n % 6 in (0, 1)),
+    "offline": (WantedDevices(online=False), lambda n: n % 6 not in (0, 1)),
+    "disabled": (WantedDevices(enabled=False), lambda n: n % 11 == 3),
+    "enabled": (WantedDevices(enabled=True), lambda n: n % 11 != 3),
+    "never seen": (WantedDevices(seen=False), lambda n: n % 6 == 5),
+    "seen": (WantedDevices(seen=True), lambda n: n % 6 != 5),
+    "running": (WantedDevices(running=True), lambda n: n % 12 in (0, 2)),
+    "not running": (WantedDevices(running=False), lambda n: n % 12 not in (0, 2) ),
     "away": (
-        Wanted(away_since=NOW - 3 * 86_400),
+        WantedDevices(away_since=NOW - 3 * 86_400),
         lambda n: n % 6 in (2, 3, 4) and (n // 3) * 43_200 > 3 * 86_400,
     ),
     "idle": (
-        Wanted(idle_since=NOW - 5 * 86_400),
+        WantedDevices(idle_since=NOW - 5 * 86_400),
         lambda n: n % 4 != 0 or (n % 10) > 5,
     ),
-    "failing": (Wanted(failing=0.1), lambda n: n % 4 == 0 and n % 3 == 2),
+    "failing": (WantedDevices(failing=0.1), lambda n: n % 4 == 0 and n % 3 == 2),
     "several": (
-        Wanted(online=False, site="North", enabled=True, idle_since=NOW - 5 * 86_400),
+        WantedDevices(online=False, site="North", enabled=True, idle_since=NOW - 5 * 86_400),
         lambda n: n % 6 not in (0, 1) and n % 4 == 0 and n % 11 != 3 and (n % 10) > 5,
     ),
-    "contrary": (Wanted(online=True, seen=False), lambda n: False),
+    "contrary": (WantedDevices(online=True, seen=False), lambda n: False),
 }  # fmt: skip
 
 
-def walk(conn: Connection, wanted: Wanted, size: int, **how: Any) -> list[Imei]:
+def walk(conn: Connection, wanted: WantedDevices, size: int, **how: Any) -> list[Imei]:
     """All pages, forward, and back again: the same devices."""
     forward: list[list[Imei]] = []
     after: str | None = None
@@ -153,10 +153,10 @@ def test_every_device_comes_once_forward_and_back(
 ) -> None:
     """Whichever step finds it: near, in a set as a whole, or further on."""
     near, far, most = bounds
-    monkeypatch.setattr(device_pages, "SMALL", most and near)
+    monkeypatch.setattr(device_pages, "SMALL_SET", most and near)
     monkeypatch.setattr(device_pages, "MAX_DEVICES", most)
-    monkeypatch.setattr(device_pages, "NEAR", near)
-    monkeypatch.setattr(device_pages, "FAR", far)
+    monkeypatch.setattr(device_pages, "FIRST_DEVICES", near)
+    monkeypatch.setattr(device_pages, "MORE_DEVICES", far)
     with untouched.read() as conn:
         for name, (wanted, fits) in WANTED.items():
             expected = {imei(n) for n in range(COUNT) if fits(n)}
@@ -171,7 +171,7 @@ def test_orders_are_those_that_people_mean(untouched: Database) -> None:
     with untouched.read() as conn:
 
         def listed(sort: str) -> list[int]:
-            rows = device_pages.find(conn, Wanted(now=NOW), COUNT, sort=sort).rows
+            rows = device_pages.find(conn, WantedDevices(now=NOW), COUNT, sort=sort).rows
             return [numbers[row.device.imei] for row in rows]
 
         assert [known(n).id for n in listed("id")] == sorted(known(n).id for n in range(COUNT))
@@ -191,25 +191,25 @@ def test_orders_are_those_that_people_mean(untouched: Database) -> None:
 def test_counts(untouched: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     with untouched.read() as conn:
 
-        def count(wanted: Wanted) -> tuple[int, bool] | None:
+        def count(wanted: WantedDevices) -> tuple[int, bool] | None:
             return device_pages.find(conn, wanted._replace(now=NOW), 1, counted=True).counted
 
         for name, (wanted, fits) in WANTED.items():
             assert count(wanted) == (sum(map(fits, range(COUNT))), False), name
-        monkeypatch.setattr(device_pages, "MANY", -1)  # each word is one that very many have
+        monkeypatch.setattr(device_pages, "MANY_TIMES", -1)  # each word is one that very many have
         for name, (wanted, fits) in WANTED.items():
             assert count(wanted) == (sum(map(fits, range(COUNT))), False), name
-        monkeypatch.setattr(device_pages, "NEAR", 5)
-        monkeypatch.setattr(device_pages, "FAR", 5)
+        monkeypatch.setattr(device_pages, "FIRST_DEVICES", 5)
+        monkeypatch.setattr(device_pages, "MORE_DEVICES", 5)
         first = sum("浴室" in known(n).name for n in sorted(range(COUNT), key=imei)[:11])
-        found = count(Wanted(text="浴室"))
+        found = count(WantedDevices(text="浴室"))
         assert found == ((first, True) if conn.dialect.name == "postgresql" else (7, False))
         monkeypatch.undo()
         monkeypatch.setattr(device_filters, "MAX_DEVICES", 10)
         monkeypatch.setattr(device_pages, "MAX_DEVICES", 10)
-        assert count(Wanted(online=False)) == (10, True)
-        assert count(Wanted(site="North")) == (10, True)
-        assert count(Wanted(text="浴室")) == (7, False)
+        assert count(WantedDevices(online=False)) == (10, True)
+        assert count(WantedDevices(site="North")) == (10, True)
+        assert count(WantedDevices(text="浴室")) == (7, False)
 
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -266,7 +266,7 @@ def test_a_device_that_moves_misses_no_other(
 )  # fmt: skip
 def test_a_place_of_another_order_is_refused(untouched: Database, sort: str, given: str) -> None:
     with untouched.read() as conn, pytest.raises(CallerError, match=r"^after: "):
-        device_pages.find(conn, Wanted(), 5, sort=sort, after=given)
+        device_pages.find(conn, WantedDevices(), 5, sort=sort, after=given)
 
 
 def test_words_follow_changes_by_whoever_makes_them(filled: Database) -> None:
@@ -287,12 +287,12 @@ def test_words_follow_changes_by_whoever_makes_them(filled: Database) -> None:
         for words, expected in (("按摩", {4, 12}), ("摩椅", {4}), ("按", {4, 12})):
             if filled.dialect == "sqlite":
                 assert device_filters._by_words(conn, words, 9)
-            rows = device_pages.find(conn, Wanted(text=words), 9).rows
+            rows = device_pages.find(conn, WantedDevices(text=words), 9).rows
             assert {row.device.imei for row in rows} == {imei(n) for n in expected}
-        old = device_pages.find(conn, Wanted(text=imei(8)), 9).rows
+        old = device_pages.find(conn, WantedDevices(text=imei(8)), 9).rows
         assert not old
-        row = next(iter(device_pages.find(conn, Wanted(text=imei(12)), 9).rows))
+        row = next(iter(device_pages.find(conn, WantedDevices(text=imei(12)), 9).rows))
         assert row.presence["since"] is not None, "what was known of its presence stays"
-        assert {row.device.imei for row in device_pages.find(conn, Wanted(), 99).rows} == {
+        assert {row.device.imei for row in device_pages.find(conn, WantedDevices(), 99).rows} == {
             imei(n) for n in range(COUNT) if n != 8
         }

@@ -9,7 +9,7 @@ from devgate.model import Imei
 from devgate.store import devices, diagnosis
 from devgate.store.batch import Row
 from devgate.store.device import Device
-from devgate.store.diagnosis import Answer
+from devgate.store.diagnosis import CommandAnswer
 from devgate.store.engine import Database
 from devgate.store.journal import Journal
 from tests.store.commands import EPOCH, command_row
@@ -42,7 +42,8 @@ def test_what_is_read(database: Database, monkeypatch: pytest.MonkeyPatch) -> No
         found, complete = diagnosis.events_of(conn, A, EPOCH + 25)
         assert ([at - EPOCH for at, _, _ in found], complete) == ([30, 40], True)
         assert diagnosis.answers_of(conn, A, EPOCH, 10) == [
-            Answer("201", 0.5), Answer("200", 30.0), Answer("408", None), Answer("200", 0.5),
+            CommandAnswer("201", 0.5), CommandAnswer("200", 30.0),
+            CommandAnswer("408", None), CommandAnswer("200", 0.5),
         ]  # fmt: skip
-        assert diagnosis.answers_of(conn, A, EPOCH + 3.5, 10) == [Answer("201", 0.5)]
+        assert diagnosis.answers_of(conn, A, EPOCH + 3.5, 10) == [CommandAnswer("201", 0.5)]
         assert diagnosis.others_of(conn, A, "MC-4") == [B]

@@ -14,7 +14,7 @@ from devgate.store import aged, finding, history, statistics
 from devgate.store.batch import Numbering, Row
 from devgate.store.engine import Database
 from devgate.store.journal import Journal
-from devgate.store.numbering import NEAR, floor_id
+from devgate.store.numbering import NEAR_SECONDS, floor_id
 from tests.store.commands import EPOCH, command_row
 from tests.store.plain import A, B
 
@@ -177,9 +177,11 @@ def test_an_event_far_from_its_command_is_found_by_its_device(
     id = ulid(EPOCH)
     row = command_row(id)
     journal.commit([row, event(EPOCH, "command.accepted", A, id), event(EPOCH, "x", A)])
-    journal.commit([row, event(EPOCH + NEAR - 2, "command.sent", A, id)])
-    journal.commit([row, event(EPOCH + NEAR + 1, "command.ended", A, id)])
-    journal.commit([event(EPOCH + NEAR + 1, "command.late", A, ulid(EPOCH + NEAR))])
+    journal.commit([row, event(EPOCH + NEAR_SECONDS - 2, "command.sent", A, id)])
+    journal.commit([row, event(EPOCH + NEAR_SECONDS + 1, "command.ended", A, id)])
+    journal.commit(
+        [event(EPOCH + NEAR_SECONDS + 1, "command.late", A, ulid(EPOCH + NEAR_SECONDS))]
+    )
     assert by_device(database) == [False, True, False, True, True]
 
 

@@ -35,7 +35,7 @@ def fill(database: Database, types: list[str]) -> list[Event]:
 
 def pages(
     database: Database, until: int, limit: int, types: Set[str], after: int = 0
-) -> Iterator[following.Found]:
+) -> Iterator[following.FoundEvents]:
     """Page by page as a reader asks for them, to the end."""
     with database.read() as conn:
         while after < until:

@@ -125,7 +125,7 @@ def test_events_by_number_and_device(database: Database, write: Write) -> None:
 def trimmed(database: Database, trim: Callable[..., int], before: float) -> list[int]:
     """How many rows each step took."""
     counts: list[int] = []
-    while not counts or counts[-1] == history.TRIM:
+    while not counts or counts[-1] == history.TRIM_ROWS:
         with database.write() as conn:
             counts.append(trim(conn, before))
     return counts

@@ -13,7 +13,7 @@ from devgate.model import Imei
 from devgate.store import devices, inbox
 from devgate.store.device import Device
 from devgate.store.engine import Database
-from devgate.store.inbox import Looked
+from devgate.store.inbox import InboxFilter
 from devgate.store.journal import Journal
 from devgate.store.unresolved import CONTRADICTED, INBOX
 from tests.store.commands import EPOCH, command_row
@@ -61,7 +61,7 @@ def test_filters_and_pages(
     ])  # fmt: skip
     assert listed(database, site="North") == ["4", "3", "1"]
     with monkeypatch.context() as patch:
-        patch.setattr(inbox, "FEW", 0)
+        patch.setattr(inbox, "MAX_INDEXED_DEVICES", 0)
         assert listed(database, site="North") == ["4", "3", "1"]
     assert listed(database, imei=B) == ["2"]
     assert listed(database, before=EPOCH + 60) == ["4", "1"]
@@ -73,7 +73,7 @@ def test_filters_and_pages(
     assert listed(database, state="resolved") == ["2", "4"]
     assert listed(database, state="resolved", person="anna") == ["2"]
     journal.commit([unknown(str(n), group_id="50" if n % 2 else None) for n in range(10, 50)])
-    for looked in (Looked(), Looked(state="resolved")):
+    for looked in (InboxFilter(), InboxFilter(state="resolved")):
         with database.read() as conn:
             whole = [r["id"] for r in inbox.page(conn, looked, after=None, limit=100).rows]
             page = inbox.page(conn, looked, after=None, limit=7)
@@ -83,7 +83,7 @@ def test_filters_and_pages(
                 pages += [r["id"] for r in page.rows]
         assert pages == whole
     with database.read() as conn:
-        [first] = inbox.page(conn, Looked(site="North"), after=None, limit=1).rows
+        [first] = inbox.page(conn, InboxFilter(site="North"), after=None, limit=1).rows
     assert (first["name"], first["site"]) == ("Bay 1", "North")
 
 
@@ -93,16 +93,16 @@ def test_the_count_ends_somewhere(
     monkeypatch.setattr(inbox, "MAX_COUNT", 5)
     journal.commit([unknown(str(n)) for n in range(9)])
     with database.read() as conn:
-        assert inbox.count(conn, Looked()) == (5, True)
+        assert inbox.count(conn, InboxFilter()) == (5, True)
 
 
 def test_where_few_of_many_fit_a_page_is_short_and_the_next_one_goes_on(
     database: Database, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inbox, "WINDOW", 4)
+    monkeypatch.setattr(inbox, "WINDOW_ENTRIES", 4)
     journal.commit([unknown(f"{n:02}", imei=B if n in (1, 9) else A) for n in range(10)])
     for state in ("unresolved", "resolved"):
-        looked, seen, after, pages = Looked(state=state, imei=B), list[str](), None, 0
+        looked, seen, after, pages = InboxFilter(state=state, imei=B), list[str](), None, 0
         with database.read() as conn:
             assert inbox.count(conn, looked) == (1, True)
             while pages == 0 or after is not None:
@@ -125,7 +125,7 @@ def test_the_inbox_is_read_by_its_index_alone(
     with database.write() as conn:
         conn.execute(text("ANALYZE"))
     index = "command_resolved" if state == "resolved" else "command_inbox"
-    looked = Looked(state=state, person="anna", site="North", before=EPOCH, old=True)
+    looked = InboxFilter(state=state, person="anna", site="North", before=EPOCH, old=True)
 
     def look(conn: Any) -> None:
         inbox.count(conn, looked)

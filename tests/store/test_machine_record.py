@@ -12,7 +12,7 @@ from devgate.model import Imei
 from devgate.store import device_pages, devices
 from devgate.store.csv_import import Imported
 from devgate.store.device import RECORD, Device
-from devgate.store.device_filters import Wanted
+from devgate.store.device_filters import WantedDevices
 from devgate.store.engine import Database
 from devgate.store.machine_record import MAX_TAGS, checked_record, tagged
 from tests.store.files import export, stored, take
@@ -83,7 +83,7 @@ def test_tags_come_and_go_and_machines_are_found(database: Database) -> None:
             devices.edit(conn, Imei(A), {"longitude": None})
 
     def listed(**wanted: str) -> list[str]:
-        page = device_pages.find(conn, Wanted(**wanted), 10, counted=True)  # type: ignore[arg-type]
+        page = device_pages.find(conn, WantedDevices(**wanted), 10, counted=True)  # type: ignore[arg-type]
         assert page.counted == (len(page.rows), False)
         return [row.device.imei for row in page.rows]
 
@@ -94,7 +94,7 @@ def test_tags_come_and_go_and_machines_are_found(database: Database) -> None:
         for words in ("S-417", "8986001234567890123F"):
             assert [one.imei for one in devices.by_record(conn, words, 10)] == [A]
         # Lists and the gateway's memory are without it.
-        assert device_pages.find(conn, Wanted(model="MC-4"), 1).rows[0].device.note is None
+        assert device_pages.find(conn, WantedDevices(model="MC-4"), 1).rows[0].device.note is None
         [loaded, *_] = devices.all_devices(conn, ordered=False)
         assert [getattr(loaded, name) for name in RECORD] == [None] * len(RECORD)
     one, other = Directory(), Directory()

@@ -9,7 +9,7 @@ from devgate.model import Imei
 from devgate.store import devices, maintenance
 from devgate.store.device import Device
 from devgate.store.engine import Database
-from devgate.store.maintenance import IMEI, SITE, Entry
+from devgate.store.maintenance import IMEI, SITE, MaintenanceEntry
 from tests.store.plain import A, B
 
 NOW = 1_700_000_000.0
@@ -17,7 +17,7 @@ NOW = 1_700_000_000.0
 
 def begin(
     database: Database, kind: str, *names: str, until: float | None = None, now: float = NOW
-) -> list[Entry]:
+) -> list[MaintenanceEntry]:
     with database.write() as conn:
         return maintenance.begin(conn, kind, names, "why", until, "web:anna", now)
 
@@ -75,7 +75,7 @@ def test_it_begins_and_ends(database: Database, monkeypatch: pytest.MonkeyPatch)
 def test_what_is_over_is_noted_once_and_forgotten_a_day_later(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(maintenance, "PAGE", 2)
+    monkeypatch.setattr(maintenance, "PAGE_ROWS", 2)
     for n in range(3):
         begin(database, SITE, f"site {n}", until=NOW + n)
     begin(database, SITE, "for ever")

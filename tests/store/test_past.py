@@ -7,7 +7,7 @@ from pathlib import Path
 from past import fill
 
 from devgate.store import device_pages
-from devgate.store.device_filters import Wanted
+from devgate.store.device_filters import WantedDevices
 from devgate.store.opening import open_database
 
 
@@ -18,7 +18,7 @@ def test_no_machine_of_a_full_day_was_never_seen(tmp_path: Path) -> None:
     database = open_database(url)
     try:
         with database.read() as conn:
-            assert not device_pages.find(conn, Wanted(seen=False), limit=5).rows
+            assert not device_pages.find(conn, WantedDevices(seen=False), limit=5).rows
             last = conn.exec_driver_sql(
                 "SELECT imei, max(at) FROM event WHERE type = 'device.offline' GROUP BY imei"
             )

@@ -13,7 +13,7 @@ from devgate.store import devices, starts
 from devgate.store.device import Device
 from devgate.store.engine import Database
 from devgate.store.journal import Journal
-from devgate.store.starts import KEPT, Starts
+from devgate.store.starts import WEIGHT_DECAY, Starts
 from tests.store.commands import EPOCH, command_row
 
 IMEI = Imei("860000000000001")
@@ -43,10 +43,10 @@ def count(database: Database, *rows: Starts) -> tuple[float, float, float, int]:
 
 
 def done(hour: int) -> Starts:
-    return Starts(IMEI, KEPT, 1.0, 0.0, hour)
+    return Starts(IMEI, WEIGHT_DECAY, 1.0, 0.0, hour)
 
 
-FAILED = Starts(IMEI, KEPT, 1.0, 1.0, 0)
+FAILED = Starts(IMEI, WEIGHT_DECAY, 1.0, 1.0, 0)
 LATE = Starts(IMEI, 1.0, 0.0, -1.0, HOUR + 2)
 
 

@@ -17,7 +17,7 @@ from devgate.store.engine import Database
 from devgate.store.history import Reading
 from devgate.store.opening import open_database
 from devgate.store.usage import Day
-from devgate.store.usage_report import Asked
+from devgate.store.usage_report import AskedReport
 from devgate.store.usage_tables import SUMMED
 from tests.stores import with_tables
 
@@ -83,7 +83,7 @@ def test_lines_page_by_page_are_those_of_one_pass(database: Database) -> None:
             devices.add(conn, Device(Imei(f"86{n:013}"), n + 1, site=SITES[n % 2]))
         for _ in range(9):
             usage.save(conn, days(random, 12))
-    asked = Asked("machine", 20_001, 20_004)
+    asked = AskedReport("machine", 20_001, 20_004)
     with database.read() as conn:
         for some in (asked, asked._replace(sites=frozenset({"east", "west"}))):
             total, right = usage_report.lines(conn, some, None, 99, 0, summed=False)

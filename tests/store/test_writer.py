@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from devgate.errors import StoreError
-from devgate.store.gathering import GATHER_SECONDS, MANY
+from devgate.store.gathering import GATHER_ENTRIES, GATHER_SECONDS
 from devgate.store.writer import Writer
 from tests.store.disk import Disk, Inline, outage, running
 from tests.writing import flushed, written
@@ -46,11 +46,11 @@ async def test_what_is_posted_after_many_gathers(
 ) -> None:
     """In a storm of registrations each commit costs more than its rows."""
     async with running(writer):
-        await posted_together(writer, MANY)
+        await posted_together(writer, GATHER_ENTRIES)
         await posted_alone(writer, 3)
         assert len(disk.commits) == 1 + 3
         disk.commits.clear()
-        await posted_together(writer, MANY + 1)
+        await posted_together(writer, GATHER_ENTRIES + 1)
         await posted_alone(writer, 3)
         assert len(disk.commits) == 1
         await trio.sleep(GATHER_SECONDS)
@@ -68,7 +68,7 @@ async def test_whoever_waits_for_a_commit_ends_the_gathering(
     wait: Callable[[Inline], Awaitable[None]],
 ) -> None:
     async with running(writer):
-        await posted_together(writer, MANY + 1)
+        await posted_together(writer, GATHER_ENTRIES + 1)
         await posted_alone(writer, 3)
         began = trio.current_time()
         await wait(writer)
@@ -81,7 +81,7 @@ async def test_what_gathers_is_known_when_the_writer_ends(
     disk: Disk, writer: Inline, autojump_clock: MockClock
 ) -> None:
     async with running(writer):
-        await posted_together(writer, MANY + 1)
+        await posted_together(writer, GATHER_ENTRIES + 1)
         await posted_alone(writer, 3)
     assert len(disk.commits) == 1
     assert writer.unwritten == ["alone 0", "alone 1", "alone 2"]

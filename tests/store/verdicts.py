@@ -8,7 +8,7 @@ from typing import Any
 from devgate.store import history, inbox
 from devgate.store.batch import Row
 from devgate.store.engine import Database
-from devgate.store.inbox import Looked
+from devgate.store.inbox import InboxFilter
 from devgate.store.journal import Journal
 from devgate.store.verdicts import VERDICT, Verdict
 from tests.store.commands import EPOCH, command_row
@@ -57,7 +57,7 @@ def told(database: Database) -> list[tuple[str, str, Any]]:
 
 def listed(database: Database, **looked: Any) -> list[str]:
     with database.read() as conn:
-        found = Looked(**looked)
+        found = InboxFilter(**looked)
         rows = inbox.page(conn, found, after=None, limit=1000).rows
         assert inbox.count(conn, found) == (len(rows), False)
         return [row["id"] for row in rows]

@@ -11,7 +11,7 @@ import trio
 
 from devgate.config.webhook import WebhookSettings
 from devgate.events.kinds import Event
-from devgate.events.log import EventLog, Page
+from devgate.events.log import EventLog, EventPage
 from devgate.webhooks import backoff
 from devgate.webhooks.position import Position
 from devgate.webhooks.target import Target
@@ -38,7 +38,7 @@ class Book:
         self.read = 0  # events that were read again
         self.log = EventLog(self.events[-1].n if self.events else 0, self._page)
 
-    async def _page(self, after: int, until: int, limit: int, types: Set[str]) -> Page:
+    async def _page(self, after: int, until: int, limit: int, types: Set[str]) -> EventPage:
         await trio.lowlevel.checkpoint()
         page = page_of(self.events, after, until, limit, types)
         self.read += len(page.events)

@@ -16,7 +16,7 @@ import trio.testing
 from devgate.errors import StoreError
 from devgate.events import log as logs
 from devgate.events.kinds import KINDS, Event, types_of
-from devgate.events.log import Page
+from devgate.events.log import EventPage
 from devgate.webhooks import signature
 from devgate.webhooks import target as targets
 from devgate.webhooks import window as windows
@@ -169,7 +169,7 @@ async def test_a_receiver_that_was_away_is_caught_up_from_disk_without_a_flood(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(windows, "MAX_PENDING", 50)
-    monkeypatch.setattr(logs, "RING", 100)
+    monkeypatch.setattr(logs, "RING_EVENTS", 100)
     up = threading.Event()
     book, shelf = Book(), Shelf()
     with receiving(lambda got: Answer(204 if up.is_set() else 503)) as receiver:
@@ -212,7 +212,7 @@ async def test_a_database_that_is_away_is_waited_for(
         book = Book(some(1, 5))
         read, away = book._page, [True, True]
 
-        async def page(after: int, until: int, limit: int, types: Set[str]) -> Page:
+        async def page(after: int, until: int, limit: int, types: Set[str]) -> EventPage:
             if away:
                 away.pop()
                 raise StoreError("the database cannot be read")

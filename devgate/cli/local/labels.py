@@ -86,7 +86,7 @@ def _labels(
     from devgate.labels.sheet import Label
     from devgate.model import Imei
     from devgate.store import device_pages, devices
-    from devgate.store.device_filters import Wanted
+    from devgate.store.device_filters import WantedDevices
 
     service = settings_of(where).service
     directory = Directory(service.phone, service.qr)
@@ -102,7 +102,7 @@ def _labels(
         else:
             after: str | None = None
             while (
-                page := device_pages.find(conn, Wanted(site=site), PAGE_SIZE, after=after)
+                page := device_pages.find(conn, WantedDevices(site=site), PAGE_SIZE, after=after)
             ).rows:
                 found += [row.device for row in page.rows]
                 if (after := page.next) is None:

@@ -17,7 +17,7 @@ from devgate.gateway.storage import Records
 from devgate.model import Imei
 from devgate.store import history, late
 from devgate.store.batch import Row
-from devgate.store.late import Late
+from devgate.store.late import LateCommand
 from devgate.store.ownership import Owner
 
 ANSWERS = ("200", "201", "202")  # statuses that a device has sent
@@ -77,7 +77,7 @@ class LateOutcomes:
         else:
             await trio.to_thread.run_sync(self._file.unlink)
 
-    async def import_lines(self, lines: Sequence[Late]) -> list[str]:
+    async def import_lines(self, lines: Sequence[LateCommand]) -> list[str]:
         """Import these outcomes. Returns those that did not count, each with a reason."""
         rejected = []
         for line in lines:
@@ -94,7 +94,7 @@ class LateOutcomes:
         )
         return rejected
 
-    async def _one(self, line: Late) -> str | None:
+    async def _one(self, line: LateCommand) -> str | None:
         """Import one outcome. Returns why it does not count; None if it does."""
         id, status = line.command["id"], line.command["status"]
         if self._owner is None or line.database != self._owner.database:

@@ -17,7 +17,7 @@ from devgate.gateway.command import Command
 from devgate.gateway.storage import Records
 from devgate.model import Imei
 from devgate.store import starts
-from devgate.store.starts import KEPT, Starts
+from devgate.store.starts import WEIGHT_DECAY, Starts
 
 FLUSH_SECONDS = 10.0
 DEVICES_A_COMMIT = 200  # about two milliseconds
@@ -54,7 +54,9 @@ class StartRates:
         if command.type == "start" and command.status in COUNTED_STATUSES:
             done = command.status == "200"
             hour = int((command.ended_at or 0) // 3600) if done else 0
-            self._add(command.imei, Starts(command.imei, KEPT, 1.0, 0.0 if done else 1.0, hour))
+            self._add(
+                command.imei, Starts(command.imei, WEIGHT_DECAY, 1.0, 0.0 if done else 1.0, hour)
+            )
 
     def note_late(self, command: Command) -> None:
         """A result has come after the 408."""

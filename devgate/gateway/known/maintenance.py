@@ -7,7 +7,7 @@ from heapq import nsmallest
 
 from devgate.gateway.clock import time
 from devgate.model import Imei
-from devgate.store.maintenance import SITE, Entry
+from devgate.store.maintenance import SITE, MaintenanceEntry
 
 
 class Maintenance:
@@ -18,15 +18,15 @@ class Maintenance:
         """`site_of`: where a machine stands; None if it is not known."""
         self.empty = True  # usually: then a start needs no other check
         self._site_of = site_of
-        self._machines: dict[str, Entry] = {}
-        self._sites: dict[str, Entry] = {}
+        self._machines: dict[str, MaintenanceEntry] = {}
+        self._sites: dict[str, MaintenanceEntry] = {}
         self._first_end: float | None = None  # no entry ends by itself before that
 
     def __len__(self) -> int:
         """How many entries there are; some may be over by now."""
         return len(self._machines) + len(self._sites)
 
-    def of(self, imei: Imei, site: str | None = None) -> Entry | None:
+    def of(self, imei: Imei, site: str | None = None) -> MaintenanceEntry | None:
         """Why customers may not start this machine: its own entry, or its site's. `site`: where it
         stands, if the caller knows that."""
         if self.empty:
@@ -43,12 +43,12 @@ class Maintenance:
                 return entry
         return None
 
-    def first(self, count: int) -> list[Entry]:
+    def first(self, count: int) -> list[MaintenanceEntry]:
         """The first `count` entries: sites by name, then machines by IMEI."""
         sites = nsmallest(count, self._sites.values())
         return [*sites, *nsmallest(count - len(sites), self._machines.values())]
 
-    def apply(self, entries: Iterable[Entry]) -> None:
+    def apply(self, entries: Iterable[MaintenanceEntry]) -> None:
         """Put these entries in force: those that were written since the last look."""
         for entry in entries:
             among = self._sites if entry.kind == SITE else self._machines

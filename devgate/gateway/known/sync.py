@@ -15,8 +15,8 @@ from devgate.gateway.known.directory import Directory
 from devgate.gateway.storage import Records
 from devgate.model import Imei, Source, iso
 from devgate.store import devices, maintenance
-from devgate.store.device import KEPT, RECORD, Device
-from devgate.store.devices import Changes
+from devgate.store.device import MEMORY_COLUMNS, RECORD, Device
+from devgate.store.devices import DeviceChanges
 from devgate.store.history import Reading
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Knowledge:
                 found, place = await self._records.read(maintenance.changed, self._maintained)
                 self._directory.maintenance.apply(found)
                 self._maintained = place
-                if len(found) < maintenance.PAGE:
+                if len(found) < maintenance.PAGE_ROWS:
                     return
 
     async def _look(self) -> None:
@@ -118,7 +118,9 @@ class Knowledge:
                 self.tell_maintenance("maintenance.ended", entry, "its time is over")
         await self.refresh_maintenance()
 
-    def tell_maintenance(self, type: str, entry: maintenance.Entry, source: str) -> None:
+    def tell_maintenance(
+        self, type: str, entry: maintenance.MaintenanceEntry, source: str
+    ) -> None:
         """Write the event that a machine or a site is in maintenance, or is so no longer."""
         if entry.kind == maintenance.SITE:
             imei, called = None, {"site": entry.name}
@@ -130,13 +132,13 @@ class Knowledge:
             type, imei, **called, reason=entry.reason, until=iso(entry.until), source=source
         )
 
-    def _apply(self, changes: Changes, quiet: bool) -> None:
+    def _apply(self, changes: DeviceChanges, quiet: bool) -> None:
         for device in changes.changed:
             self._put(device, changes, quiet)
         for imei in changes.removed:
             self._remove(imei, quiet)
 
-    def _put(self, device: Device, changes: Changes, quiet: bool) -> None:
+    def _put(self, device: Device, changes: DeviceChanges, quiet: bool) -> None:
         before = self._directory.known(device.imei)
         self._directory.put(device)
         if not quiet:
@@ -189,7 +191,7 @@ class Knowledge:
             return
         changes = {
             name: {"old": _short(old), "new": _short(value)}
-            for name, old, value in zip(KEPT, before, new, strict=False)
+            for name, old, value in zip(MEMORY_COLUMNS, before, new, strict=False)
             if old != value
         } | self._recorded.pop(new.imei, {})
         if changes:  # otherwise the row was written without a change

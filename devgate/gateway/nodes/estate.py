@@ -12,7 +12,7 @@ from devgate.model import Called, Imei
 from devgate.store import devices as stored
 from devgate.store import node_orphans
 from devgate.store.history import Reading
-from devgate.store.node_orphans import SLICE, add_events, orphaned_commands, orphaned_devices
+from devgate.store.node_orphans import SLICE_ROWS, add_events, orphaned_commands, orphaned_devices
 from devgate.store.node_rows import upsert
 
 DIED = (
@@ -93,4 +93,4 @@ STEPS: tuple[Settle, ...] = (commands, devices)
 
 def more(count: int) -> bool:
     """Whether there may be another slice."""
-    return count >= SLICE
+    return count >= SLICE_ROWS

@@ -17,7 +17,7 @@ from devgate.gateway.nodes.lookups import Lookups
 from devgate.model import Imei
 from devgate.store import devices
 from devgate.store.device import Device
-from devgate.store.devices import Changes
+from devgate.store.devices import DeviceChanges
 from devgate.store.history import Reading
 
 # The part of the time that may be spent with counting devices: a count reads an index.
@@ -102,7 +102,7 @@ class NodeKnowledge(Knowledge):
     async def _read(self, imeis: Sequence[str]) -> Mapping[str, FoundDevice]:
         return await self._records.read(_all_of, imeis)
 
-    def _put(self, device: Device, changes: Changes, quiet: bool) -> None:
+    def _put(self, device: Device, changes: DeviceChanges, quiet: bool) -> None:
         """As Knowledge._put(). What a device was before is not known if it was not in memory."""
         if self._directory.holds(device.imei):
             super()._put(device, changes, quiet)

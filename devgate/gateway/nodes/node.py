@@ -26,8 +26,8 @@ from devgate.model import Imei
 from devgate.store import history
 from devgate.store.node_commits import Claim, Committed
 from devgate.store.node_journal import NodeJournal
-from devgate.store.node_orphans import SLICE
-from devgate.store.node_session import NodeSession, Seen
+from devgate.store.node_orphans import SLICE_ROWS
+from devgate.store.node_session import NodeSession, NodesSeen
 from devgate.store.nodes import BEAT_SECONDS, Member, Node
 
 DRAINED = "its node is drained"
@@ -154,7 +154,7 @@ class ClusterNode:
         which node has each, and its commands."""
         for number, imei in enumerate(self._presence.imeis(), 1):
             self._presence.claim(imei)
-            if not number % SLICE:
+            if not number % SLICE_ROWS:
                 await trio.lowlevel.checkpoint()
 
     async def _check(self, imei: Imei) -> None:
@@ -220,7 +220,7 @@ class ClusterNode:
     async def _look(self) -> None:
         may_lead = self.reachable.is_set() and not self.draining.value
         try:
-            seen: Seen = await self._records.blocking(
+            seen: NodesSeen = await self._records.blocking(
                 partial(self._session.look, may_lead=may_lead)
             )
         except BaseException:
@@ -233,7 +233,7 @@ class ClusterNode:
     async def _settle(self) -> None:
         try:
             for step in estate.STEPS:
-                count = SLICE
+                count = SLICE_ROWS
                 while estate.more(count):
                     at = time() + self._journal.clock_ahead
                     count = await self._records.change(step, at)

@@ -13,7 +13,7 @@ from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply, Stream
 from devgate.model import Source
 from devgate.store import audit as stored
-from devgate.store.audit import Wanted
+from devgate.store.audit import WantedEvents
 
 FILTERS = ("source", "events", "since", "until")
 PAGE_EVENTS = 1000  # of an export, that one read returns
@@ -57,7 +57,7 @@ async def export(gateway: Gateway, args: Args, source: str) -> Stream:
 
 
 async def _all(
-    gateway: Gateway, wanted: Wanted, page: tuple[list[Any], int | None]
+    gateway: Gateway, wanted: WantedEvents, page: tuple[list[Any], int | None]
 ) -> AsyncGenerator[Reply, None]:
     while True:
         rows, following = page
@@ -68,11 +68,11 @@ async def _all(
         page = await gateway.records.read(stored.page, wanted, following, PAGE_EVENTS)
 
 
-def _wanted(args: Args) -> Wanted:
+def _wanted(args: Args) -> WantedEvents:
     types = arguments.types(args)
     if types and not types & set(AUDIT):
         raise CallerError("400", f"events: some of {', '.join(AUDIT)} expected")
-    return Wanted(
+    return WantedEvents(
         source=arguments.text(args, "source", arguments.MAX_SOURCE),
         types=types,
         since=arguments.moment(args, "since"),

@@ -11,7 +11,7 @@ from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply
 from devgate.store import device_pages
 from devgate.store.device import MAX_NAME
-from devgate.store.device_filters import MAX_DEVICES, Wanted
+from devgate.store.device_filters import MAX_DEVICES, WantedDevices
 from devgate.store.device_orders import MAX_CURSOR, SORTS
 from devgate.store.machine_record import MAX_TAG, MAX_WORD, one_tag
 
@@ -50,7 +50,7 @@ async def devices(gateway: Gateway, args: Args, source: str) -> Reply:
     }
 
 
-def wanted_of(args: Args) -> Wanted:
+def wanted_of(args: Args) -> WantedDevices:
     """The filters of a request. Raises CallerError (400), which names the field."""
     now, own_sites = time(), arguments.own_sites(args)
     site = arguments.text(args, "site", MAX_NAME)
@@ -60,7 +60,7 @@ def wanted_of(args: Args) -> Wanted:
     idle = arguments.seconds(args, "not_started_for", MAX_SPAN)
     failing = arguments.percent(args, "failing")
     tag = arguments.text(args, "tag", MAX_TAG)
-    return Wanted(
+    return WantedDevices(
         text=arguments.text(args, "q", MAX_SEARCH),
         site=site,
         sites=own_sites,

@@ -21,7 +21,7 @@ from devgate.model import Imei, iso
 from devgate.store import devices as stored
 from devgate.store import diagnosis as reads
 from devgate.store.device import Device
-from devgate.store.diagnosis import Answer
+from devgate.store.diagnosis import CommandAnswer
 from devgate.store.history import Reading
 
 
@@ -31,8 +31,8 @@ class MachineData(NamedTuple):
     device: Device
     events: list[EventItem]
     complete: bool  # there are no older events in that time
-    answers: list[Answer]
-    others: list[Answer]  # of machines of its model
+    answers: list[CommandAnswer]
+    others: list[CommandAnswer]  # of machines of its model
     compared: int  # the number of these machines
 
 
@@ -73,7 +73,7 @@ def _read(conn: Reading, imei: Imei, since: float) -> MachineData:
         raise no_device(imei)
     events, complete = reads.events_of(conn, imei, since)
     own_answers = reads.answers_of(conn, imei, since, reads.MAX_ANSWERS)
-    others: list[Answer] = []
+    others: list[CommandAnswer] = []
     imeis = reads.others_of(conn, imei, device.model) if device.model else ()
     for one in imeis:
         others += reads.answers_of(conn, one, since, reads.MAX_OTHER_ANSWERS)

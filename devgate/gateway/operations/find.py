@@ -17,7 +17,7 @@ from devgate.model import Imei
 from devgate.store import device_pages, history
 from devgate.store import devices as stored
 from devgate.store.device import MAX_ID, Device
-from devgate.store.device_filters import Wanted
+from devgate.store.device_filters import WantedDevices
 from devgate.store.history import Reading, Record
 
 MAX_FOUND = 10  # devices, and commands, in a reply
@@ -71,8 +71,8 @@ def _find(conn: Reading, words: str, sites: frozenset[str] | None) -> SearchResu
     known = {device.imei for device in exact}
     near: list[Device] = []
     if len(words) <= MAX_SEARCH:
-        rows = device_pages.find(conn, Wanted(text=words, sites=sites), MAX_FOUND).rows
+        rows = device_pages.find(conn, WantedDevices(text=words, sites=sites), MAX_FOUND).rows
         near = [row.device for row in rows if row.device.imei not in known]
-    site = bool(device_pages.find(conn, Wanted(site=words), 1).rows)
+    site = bool(device_pages.find(conn, WantedDevices(site=words), 1).rows)
     presence = history.presence_of(conn, [device.imei for device in (*exact, *near)])
     return SearchResult(exact, near, commands, presence, site)

@@ -17,7 +17,7 @@ from devgate.gateway.reports import attention, fleet_day, past
 from devgate.gateway.reports.fleets import Fleet
 from devgate.model import iso
 from devgate.store import command_pages, inbox, statistics
-from devgate.store.command_looks import Wanted
+from devgate.store.command_looks import WantedCommands
 from devgate.store.history import Reading, Record
 from devgate.store.own_sites import Now
 from devgate.webhooks.position import BY_HAND
@@ -178,11 +178,11 @@ async def _counted(gateway: Gateway, part: Fleet, days: int) -> fleet_day.FleetC
 def _newest(
     conn: Reading, since: float, sites: frozenset[str] | None
 ) -> tuple[int, Sequence[Record], Sequence[Record]]:
-    rows = inbox.page(conn, inbox.Looked(sites=sites), after=None, limit=MAX_UNKNOWN).rows
+    rows = inbox.page(conn, inbox.InboxFilter(sites=sites), after=None, limit=MAX_UNKNOWN).rows
     if sites is None:
         latest = statistics.latest(conn, MAX_LATEST)
     else:
-        found = command_pages.find(conn, Wanted(sites=sites), MAX_LATEST).rows
+        found = command_pages.find(conn, WantedCommands(sites=sites), MAX_LATEST).rows
         latest = statistics.with_names(conn, found)
     return statistics.unknown(conn, since, sites), rows, latest
 

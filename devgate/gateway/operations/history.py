@@ -12,8 +12,8 @@ from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply, Stream
 from devgate.model import Imei
 from devgate.store import command_pages
-from devgate.store.command_looks import ENDED, Wanted
-from devgate.store.command_pages import Page
+from devgate.store.command_looks import ENDED, WantedCommands
+from devgate.store.command_pages import CommandPage
 from devgate.store.device import MAX_NAME
 from devgate.store.history import Reading
 
@@ -44,8 +44,13 @@ async def history(gateway: Gateway, args: Args, source: str) -> Reply:
 
 
 def _page(
-    conn: Reading, wanted: Wanted, limit: int, after: str | None, before: str | None, counted: bool
-) -> tuple[Page, tuple[int, bool] | None]:
+    conn: Reading,
+    wanted: WantedCommands,
+    limit: int,
+    after: str | None,
+    before: str | None,
+    counted: bool,
+) -> tuple[CommandPage, tuple[int, bool] | None]:
     found = command_pages.find(conn, wanted, limit, after, before)
     return found, command_pages.count(conn, wanted) if counted else None
 
@@ -59,7 +64,9 @@ async def export(gateway: Gateway, args: Args, source: str) -> Stream:
     return Stream({"status": "200", "message": "all commands"}, _all(gateway, wanted, first))
 
 
-async def _all(gateway: Gateway, wanted: Wanted, page: Page) -> AsyncGenerator[Reply, None]:
+async def _all(
+    gateway: Gateway, wanted: WantedCommands, page: CommandPage
+) -> AsyncGenerator[Reply, None]:
     """Read page by page: who reads slowly keeps no transaction open."""
     while True:
         await gateway.knowledge.learn(Imei(row["imei"]) for row in page.rows)
@@ -80,13 +87,13 @@ def named(gateway: Gateway, row: Mapping[str, Any]) -> Reply:
     }
 
 
-def wanted_of(args: Args) -> Wanted:
+def wanted_of(args: Args) -> WantedCommands:
     """The filters of a request. Raises CallerError (400), which names the field."""
     outcomes = arguments.names(args, "outcome") or frozenset()
     if wrong := sorted(outcomes - set(OUTCOMES)):
         raise arguments.expected("outcome", f"some of {', '.join(OUTCOMES)}", wrong[0])
     since, until = arguments.moment(args, "since"), arguments.moment(args, "until")
-    return Wanted(
+    return WantedCommands(
         imei=arguments.maybe_device(args),
         key=arguments.key(args),
         state=arguments.choice(args, "state", STATES),

@@ -52,16 +52,16 @@ async def unknown(gateway: Gateway, args: Args, source: str) -> Reply:
 
 
 def _read(
-    conn: Reading, looked: inbox.Looked, after: str | None, limit: int
-) -> tuple[inbox.Counted, inbox.Page]:
+    conn: Reading, looked: inbox.InboxFilter, after: str | None, limit: int
+) -> tuple[inbox.InboxCount, inbox.InboxPage]:
     return inbox.count(conn, looked), inbox.page(conn, looked, after=after, limit=limit)
 
 
-def _looked(args: Args) -> inbox.Looked:
+def _looked(args: Args) -> inbox.InboxFilter:
     now = time()
     state = arguments.choice(args, "state", STATES)
     older, newer = (arguments.seconds(args, name, MAX_AGE_SECONDS) for name in ("older", "newer"))
-    return inbox.Looked(
+    return inbox.InboxFilter(
         state=state or "unresolved",  # type: ignore[arg-type]
         stops=arguments.yes(args, "stops", False),
         old=arguments.yes(args, "old", False),

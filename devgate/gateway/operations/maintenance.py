@@ -16,7 +16,7 @@ from devgate.gateway.operations.reply import Reply
 from devgate.model import Imei, iso
 from devgate.store import maintenance as stored
 from devgate.store.device import MAX_NAME
-from devgate.store.maintenance import IMEI, SITE, Entry
+from devgate.store.maintenance import IMEI, SITE, MaintenanceEntry
 
 TARGET_FIELDS = ("imei", "imeis", "site")
 MAX_REASON = 200  # characters
@@ -45,7 +45,7 @@ def _after(args: Args) -> tuple[str, str] | None:
     return kind, name
 
 
-def item(entry: Entry, name: str | None, site: str | None) -> Reply:
+def item(entry: MaintenanceEntry, name: str | None, site: str | None) -> Reply:
     """One entry as the list has it; `name` and `site` are those of a machine."""
     whole = entry.kind == SITE
     return {
@@ -132,7 +132,7 @@ def _named(kind: str, names: Sequence[str]) -> str:
     return f"the site {names[0]}" if kind == SITE else names[0]
 
 
-def _reply(text: str, kind: str, names: Sequence[str], entry: Entry | None) -> Reply:
+def _reply(text: str, kind: str, names: Sequence[str], entry: MaintenanceEntry | None) -> Reply:
     now: Mapping[str, Any] = {} if entry is None else {
         "reason": entry.reason, "since": iso(entry.since), "until": iso(entry.until)
     }  # fmt: skip

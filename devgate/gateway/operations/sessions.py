@@ -12,7 +12,7 @@ from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply
 from devgate.model import Source, iso, shown
 from devgate.store import sessions as stored
-from devgate.store.sessions import Session
+from devgate.store.sessions import StoredSession
 
 
 async def sessions(gateway: Gateway, args: Args, source: str) -> Reply:
@@ -60,7 +60,7 @@ async def session_end(gateway: Gateway, args: Args, source: str) -> Reply:
     return {"status": "200", "message": f"ended {len(ids)} sessions", "count": len(ids)}
 
 
-async def _of(gateway: Gateway, who: Source, name: str | None) -> Sequence[Session]:
+async def _of(gateway: Gateway, who: Source, name: str | None) -> Sequence[StoredSession]:
     """The sessions of a request. Raises CallerError (401) if the caller may not see them."""
     if who.role == "admin" and who.sites is None:
         return await gateway.records.read(stored.of, name, time())

@@ -19,7 +19,7 @@ from devgate.model import iso
 from devgate.store import statistics, usage_report, usage_sums, usage_work
 from devgate.store.device import MAX_NAME
 from devgate.store.history import Reading, newest
-from devgate.store.usage_report import Asked, Sums
+from devgate.store.usage_report import AskedReport, Sums
 
 BY = ("machine", "site", "day", "month")
 # Columns of a line, after those of ABOUT. Lines can be sorted by each of them.
@@ -84,7 +84,7 @@ async def export(gateway: Gateway, args: Args, source: str) -> Stream:
     return Stream(reply, lines)
 
 
-async def _walk(gateway: Gateway, asked: Asked) -> AsyncGenerator[Reply, None]:
+async def _walk(gateway: Gateway, asked: AskedReport) -> AsyncGenerator[Reply, None]:
     """The lines of all machines, some at a time."""
     after = ""
     while found := await gateway.records.read(
@@ -106,7 +106,7 @@ async def _all(gateway: Gateway, by: str, lines: Sequence[Sums]) -> AsyncGenerat
             yield _item(by, one, names)
 
 
-def _head(gateway: Gateway, by: str, asked: Asked, page: ReportPage) -> Reply:
+def _head(gateway: Gateway, by: str, asked: AskedReport, page: ReportPage) -> Reply:
     return {
         "status": "200",
         "by": by,
@@ -121,7 +121,7 @@ def _head(gateway: Gateway, by: str, asked: Asked, page: ReportPage) -> Reply:
 def _page(
     conn: Reading,
     by: str,
-    asked: Asked,
+    asked: AskedReport,
     sort: str | None,
     limit: int,
     offset: int,
@@ -152,7 +152,7 @@ def _page(
 
 
 def _is_paged(
-    conn: Reading, by: str, asked: Asked, sort: str | None, known: int, summed: bool
+    conn: Reading, by: str, asked: AskedReport, sort: str | None, known: int, summed: bool
 ) -> bool:
     """Whether there are too many days for one pass: then the lines are of the machines that are
     known now. Raises CallerError (400) for what cannot be computed then."""
@@ -212,10 +212,10 @@ def _counts(one: Sums) -> Reply:
     return {**{name: getattr(one, name) for name in SORTS[:-1]}, "availability": share}
 
 
-def _asked(gateway: Gateway, args: Args) -> tuple[str, Asked, str | None]:
+def _asked(gateway: Gateway, args: Args) -> tuple[str, AskedReport, str | None]:
     by = arguments.choice(args, "by", BY) or "machine"
     first, last = _days(gateway, args)
-    asked = Asked(
+    asked = AskedReport(
         by if by != "month" else "day",
         first,
         last,

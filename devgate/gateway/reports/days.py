@@ -8,7 +8,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from devgate.gateway.command_record import record_outcome
-from devgate.store.usage import Day, Machine, Presence, Start
+from devgate.store.usage import Day, Machine, PresenceEvent, StartCounts
 
 EPOCH = date(1970, 1, 1).toordinal()
 MAX_NAME = 64  # characters of a zone's name
@@ -58,7 +58,11 @@ def bounds(day: int, zone: tzinfo) -> tuple[float, float]:
 
 
 def row(
-    machine: Machine, day: int, site: str, starts: Iterable[Start], online: tuple[int, int] | None
+    machine: Machine,
+    day: int,
+    site: str,
+    starts: Iterable[StartCounts],
+    online: tuple[int, int] | None,
 ) -> Day:
     """What a device did on a day; `online` as `online_seconds` has it."""
     counts = dict.fromkeys(("done", "failed", "unknown", "refused", "open"), 0)
@@ -79,13 +83,13 @@ def row(
 
 
 def online_seconds(
-    machine: Machine, found: Sequence[Presence], begin: float, end: float
+    machine: Machine, found: Sequence[PresenceEvent], begin: float, end: float
 ) -> tuple[int, int] | None:
     """How long the device was online in that time, and out of how long; None: nobody knows.
 
     Its first day begins when it was first seen. `found` is what `store.usage.presences` has.
     """
-    first, *changes = found or [Presence(machine.imei, begin, None)]
+    first, *changes = found or [PresenceEvent(machine.imei, begin, None)]
     online = first.online
     if online is None and changes:
         # There are no earlier events: until the first of these it was in the other state, or it

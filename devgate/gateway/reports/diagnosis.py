@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from devgate.model import iso
-from devgate.store.diagnosis import Answer
+from devgate.store.diagnosis import CommandAnswer
 
 DAY_SECONDS = 86400.0
 DAYS = (1, 7, 30)  # that can be asked for
@@ -105,7 +105,7 @@ class Connections:
         return (self._now if one.until is None else one.until) - one.since
 
 
-def answers(found: Sequence[Answer]) -> dict[str, Any]:
+def answers(found: Sequence[CommandAnswer]) -> dict[str, Any]:
     """How many commands were answered, and after how many seconds: median and nine in ten."""
     took = sorted(one.seconds for one in found if one.seconds is not None)
     return {

@@ -20,12 +20,14 @@ MAX_GROUPS = 1000  # groups of sites whose counts are remembered
 class Inbox:
     """The last count. Of those who ask at once, one counts and the others wait for it."""
 
-    last: inbox.Counted = inbox.NONE
+    last: inbox.InboxCount = inbox.NONE
     _until: float = 0.0
-    _of_sites: dict[frozenset[str], tuple[float, inbox.Counted]] = field(default_factory=dict)
+    _of_sites: dict[frozenset[str], tuple[float, inbox.InboxCount]] = field(default_factory=dict)
     _lock: trio.Lock = field(default_factory=trio.Lock)
 
-    async def count(self, records: Records, sites: frozenset[str] | None = None) -> inbox.Counted:
+    async def count(
+        self, records: Records, sites: frozenset[str] | None = None
+    ) -> inbox.InboxCount:
         """Up to `inbox.MAX_COUNT`, or of these sites; the last count while the database is known
         to be away, so that no page waits for that. Raises StoreError."""
         async with self._lock:
@@ -34,16 +36,16 @@ class Inbox:
             away = records.state != "ok" or records.stuck
             if monotonic() >= self._until and not away:
                 began = monotonic()
-                self.last = await records.read(inbox.count, inbox.Looked())
+                self.last = await records.read(inbox.count, inbox.InboxFilter())
                 ended = monotonic()
                 self._until = ended + max(FRESH_SECONDS, FRESH_TIMES * (ended - began))
             return self.last
 
-    async def _count_of(self, records: Records, sites: frozenset[str]) -> inbox.Counted:
+    async def _count_of(self, records: Records, sites: frozenset[str]) -> inbox.InboxCount:
         until, last = self._of_sites.get(sites, (0.0, inbox.NONE))
         if monotonic() >= until and records.state == "ok" and not records.stuck:
             began = monotonic()
-            last = await records.read(inbox.count, inbox.Looked(sites=sites))
+            last = await records.read(inbox.count, inbox.InboxFilter(sites=sites))
             ended = monotonic()
             if len(self._of_sites) >= MAX_GROUPS:
                 self._of_sites.clear()

@@ -9,7 +9,7 @@ from time import monotonic
 import trio
 
 from devgate.gateway.storage import Records
-from devgate.store.places import Place, places
+from devgate.store.places import SitePlace, places
 
 FRESH_SECONDS = 60.0
 READING_SHARE = 0.02  # of the time, that may be spent with reading
@@ -19,11 +19,11 @@ READING_SHARE = 0.02  # of the time, that may be spent with reading
 class Places:
     """The last look. Those who ask at once wait for one."""
 
-    _found: Sequence[Place] = ()
+    _found: Sequence[SitePlace] = ()
     _until: float = 0.0
     _lock: trio.Lock = field(default_factory=trio.Lock)
 
-    async def found(self, records: Records) -> Sequence[Place]:
+    async def found(self, records: Records) -> Sequence[SitePlace]:
         """Raises StoreError."""
         async with self._lock:
             if (began := monotonic()) >= self._until:

@@ -30,7 +30,7 @@ from devgate.store import history, usage_sums
 from devgate.store import usage as stored
 from devgate.store import usage_work as work
 from devgate.store import zones as site_zones
-from devgate.store.history import TRIM, Reading
+from devgate.store.history import TRIM_ROWS, Reading
 from devgate.store.numbering import time_of
 from devgate.store.usage import Day, Machine
 from devgate.store.usage_work import ALL, SITE, SITES, ZONE, State, Work
@@ -156,8 +156,8 @@ class Usage:
             return
         before = day_of(now - self._settings.report.keep, the_zone("UTC"))
         for _ in range(MAX_STEPS):
-            if await self._records.change(work.forget, before, TRIM) < TRIM:
-                await self._records.change(usage_sums.forget, before, TRIM)
+            if await self._records.change(work.forget, before, TRIM_ROWS) < TRIM_ROWS:
+                await self._records.change(usage_sums.forget, before, TRIM_ROWS)
                 return
             await trio.sleep(0.1)
 
@@ -176,7 +176,9 @@ def _begun(conn: Reading, now: float, default: str, keep: float) -> tuple[State,
     oldest = min(first, history.oldest_event(conn) or now)
     floor = now - keep
     # In a young database nothing is gone: its first day may be counted in another zone.
-    look = Look(now, default, zones, oldest, floor if work.all_kept(conn) else first, floor)
+    look = Look(
+        now, default, zones, oldest, floor if work.has_all_commands(conn) else first, floor
+    )
     if state is None:
         state = State(number, at, default)
         work.begin(conn, state)

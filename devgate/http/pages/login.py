@@ -19,7 +19,7 @@ from devgate.http.pages.view import LANGUAGE, THEME, THEMES, Visit, own_path, re
 from devgate.http.sessions import SESSION_SECONDS
 from devgate.language.choice import LANGUAGES
 from devgate.store import sessions as stored
-from devgate.store.sessions import Session
+from devgate.store.sessions import StoredSession
 
 log = logging.getLogger("devgate.access")
 
@@ -200,7 +200,7 @@ async def begin_session(visit: Visit, cookie: str, path: str) -> Response:
         try:
             await gateway.records.change(
                 stored.begin,
-                Session(session.id, session.kind, session.name, now, now + SESSION_SECONDS,
+                StoredSession(session.id, session.kind, session.name, now, now + SESSION_SECONDS,
                         address, "".join(filter(str.isprintable, agent))),
             )  # fmt: skip
         except StoreError as err:  # the login goes on

@@ -1,8 +1,8 @@
-"""The last step of a move: a gateway begins with PostgreSQL where SQLite's has ended.
+"""The last step of a move: a gateway continues with PostgreSQL where the one with SQLite ended.
 
-The row `owner` of SQLite decides. As long as that names the gateway that works with SQLite, that
-one goes on; once it says that the database was moved, PostgreSQL has every row, and whoever starts
-with it makes it a database like any other.
+The row `owner` of SQLite decides. As long as it names the gateway that works with SQLite, that one
+goes on. Once it says that the database was moved, PostgreSQL has every row: the next gateway that
+starts with it completes the move.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from sqlalchemy import Connection
 from devgate.errors import SetupError
 from devgate.store.moves import target
 from devgate.store.moves.copying import catch_up
-from devgate.store.moves.source import Gap, Source
+from devgate.store.moves.source import MoveSource, NotesMissing
 from devgate.store.moves.target import COMPARED, Move
-from devgate.store.ownership import FileLock, Held, Owner, this_process
+from devgate.store.ownership import FileLock, LockHeld, Owner, this_process
 
 if TYPE_CHECKING:
     from devgate.store.engine import Database
@@ -36,7 +36,7 @@ log = logging.getLogger("devgate.store")
 
 
 class Arrival:
-    """From the SQLite database to its copy that is up to date but for the last changes."""
+    """Moves from SQLite to its copy in PostgreSQL, which lacks only the last changes."""
 
     def __init__(self, database: Database, move: Move) -> None:
         """Raises SetupError if the copy cannot be used yet."""
@@ -49,7 +49,7 @@ class Arrival:
                 f"{shown} is the copy of {move.source} on {move.host}, and not all rows are "
                 f"there: its last step is made on that machine; {MOVE_AGAIN}"
             )
-        self._source = Source(Path(move.source))
+        self._source = MoveSource(Path(move.source))
         try:
             found = self._source.move()
             self._is_moved = found == (move.id, True)
@@ -73,7 +73,7 @@ class Arrival:
         lock = FileLock(self._source.file)
         try:
             lock.acquire()
-        except Held as held:
+        except LockHeld as held:
             raise SetupError(
                 f"a gateway works with {self._source.file} ({held}), of which "
                 f"{self._database.url_shown} is the copy: stop it first, or let it hand over by "
@@ -82,18 +82,18 @@ class Arrival:
         self._lock = lock
 
     def locked_by(self, file: int) -> None:
-        """This process has that lock by the descriptor of another one."""
+        """Use that lock by a descriptor of another process."""
         self._lock = file
 
     def catch_up(self) -> None:
-        """Let the copy be what the SQLite database is at this moment. Raises SetupError."""
+        """Bring the copy up to date with the SQLite database. Raises SetupError."""
         with target.in_sentences(), self._target() as (conn, move), self._source.reading():
             self._caught_up(conn, move)
 
     def end(self, owner: Owner | None = None) -> None:
-        """Nothing is written into the SQLite database any more, and the copy is whole. `owner`:
-        who has it from now on. Raises SetupError; the SQLite database is then as it was, unless
-        that says that it was moved: the next start ends what was begun."""
+        """Complete the move: nothing is written into SQLite any more. `owner`: who has the copy
+        from now on. Raises SetupError. Then SQLite is as it was, unless its row `owner` says that
+        it was moved: in that case the next start completes the move."""
         with target.in_sentences():
             self._end(owner, this_process(), time())
         log.warning(
@@ -138,7 +138,7 @@ class Arrival:
             raise SetupError(f"{self._database.url_shown} is not whole any more; {MOVE_AGAIN}")
         try:
             catch_up(self._source, conn, move)
-        except Gap as gap:
+        except NotesMissing as gap:
             raise SetupError(
                 f"not every change of {self._source.file} is in {self._database.url_shown}: "
                 f"{gap}; {MOVE_AGAIN}"
@@ -146,7 +146,7 @@ class Arrival:
 
 
 def arriving(database: Database) -> Arrival | None:
-    """The arrival in this database; None: it is no unfinished copy. Raises SetupError."""
+    """The arrival in this database; None: it is not an unfinished copy. Raises SetupError."""
     if database.dialect != "postgresql":
         return None
     with database.read() as conn:
@@ -155,7 +155,7 @@ def arriving(database: Database) -> Arrival | None:
 
 
 def arrive(database: Database) -> None:
-    """Make the last step, if this is a copy that lacks no other. Raises SetupError."""
+    """Make the last step, if it is the only one that this copy lacks. Raises SetupError."""
     arrival = arriving(database)
     if arrival is None:
         return

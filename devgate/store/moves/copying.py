@@ -1,4 +1,4 @@
-"""Copies rows from SQLite to PostgreSQL, and what has changed since; compares what is there."""
+"""Copies rows and later changes from SQLite to PostgreSQL, and compares the two."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from sqlalchemy import Connection
 
 from devgate.errors import SetupError
 from devgate.store.moves import target
-from devgate.store.moves.source import Source
-from devgate.store.moves.tables import BY_NAME, EVENTS, SINGLE, Key, Moved, Values, slices
+from devgate.store.moves.source import MoveSource
+from devgate.store.moves.tables import BY_NAME, EVENTS, SINGLE, Key, MovedTable, Values, slices
 from devgate.store.moves.target import Move
 
-SLICE = 2_000  # rows in a transaction of SQLite
-CHUNK = 1_000  # keys in a statement of PostgreSQL
+SLICE_ROWS = 2_000  # rows in a transaction of SQLite
+STATEMENT_KEYS = 1_000  # keys in a statement of PostgreSQL
 MAX_PAUSE_SECONDS = 0.05  # seconds behind a slice; as long as it took, up to that
 
 # A table, rows that are done, and rows in all.
@@ -22,7 +22,7 @@ OnProgress = Callable[[str, int, int], None]
 
 
 class Differs(SetupError):
-    """What is in PostgreSQL is not what SQLite has."""
+    """Rows of PostgreSQL differ from those of SQLite."""
 
     def __init__(self, table: str, rows: int) -> None:
         super().__init__(
@@ -32,10 +32,15 @@ class Differs(SetupError):
 
 
 def copied(
-    source: Source, conn: Connection, table: Moved, on_progress: OnProgress, *, patient: bool
+    source: MoveSource,
+    conn: Connection,
+    table: MovedTable,
+    on_progress: OnProgress,
+    *,
+    patient: bool,
 ) -> None:
-    """Copy a table, slice by slice. Rows may change meanwhile: catch_up() comes next. `patient`:
-    leave disk and processor to a gateway in between."""
+    """Copy a table, slice by slice. Rows may change meanwhile: call catch_up() next. `patient`:
+    pause between slices, for a gateway that uses the same disk and processor."""
     with source.reading():
         count = source.count(table)
     target.copy(conn, table, _rows(source, table, count, on_progress, patient))
@@ -43,7 +48,7 @@ def copied(
 
 
 def _rows(
-    source: Source, table: Moved, count: int, on_progress: OnProgress, patient: bool
+    source: MoveSource, table: MovedTable, count: int, on_progress: OnProgress, patient: bool
 ) -> Iterator[Values]:
     done = 0
     for some in _slices(source, table, patient):
@@ -52,27 +57,27 @@ def _rows(
         on_progress(table.name, done, max(count, done))
 
 
-def _slices(source: Source, table: Moved, patient: bool) -> Iterator[list[Values]]:
+def _slices(source: MoveSource, table: MovedTable, patient: bool) -> Iterator[list[Values]]:
     after: Key | None = None
     while True:
         began = time.monotonic()
         with source.reading():
-            some = source.slice(table, after, SLICE)
+            some = source.slice(table, after, SLICE_ROWS)
         if not some:
             return
         yield some
-        if len(some) < SLICE:
+        if len(some) < SLICE_ROWS:
             return  # and no race against what is added
         after = table.key_of(some[-1])
         if patient:
             time.sleep(min(MAX_PAUSE_SECONDS, time.monotonic() - began))
 
 
-def catch_up(source: Source, conn: Connection, move: Move) -> Move:
-    """Let the target be what the source is at this moment. Within a transaction of both; the
-    caller has locked `move`. Returns how far it is.
+def catch_up(source: MoveSource, conn: Connection, move: Move) -> Move:
+    """Bring the target up to date with the source, within a transaction of both. The caller has
+    locked `move`. Returns how far the move is.
 
-    What was written is read again, and compared. Raises Gap and Differs.
+    Rows that were written are read again, and compared. Raises NotesMissing and Differs.
     """
     newest = source.newest(move.id)
     event = source.newest_event()
@@ -91,45 +96,47 @@ def catch_up(source: Source, conn: Connection, move: Move) -> Move:
     return move._replace(change=newest, event=event)
 
 
-def _events(source: Source, after: int, upto: int) -> Iterator[Values]:
+def _events(source: MoveSource, after: int, upto: int) -> Iterator[Values]:
     last: Key = (after,)
-    while some := source.slice(EVENTS, last, SLICE):
+    while some := source.slice(EVENTS, last, SLICE_ROWS):
         yield from some
         last = EVENTS.key_of(some[-1])
         if last[0] >= upto:
             return
 
 
-def _replace(source: Source, conn: Connection, table: Moved, after: int, upto: int) -> None:
-    """All that are changed go first: a value that is there once may have gone to another row."""
-    for keys in slices(source.changed(table.name, after, upto), CHUNK):
+def _replace(
+    source: MoveSource, conn: Connection, table: MovedTable, after: int, upto: int
+) -> None:
+    """Deletes all changed rows first: a unique value may have moved to another row."""
+    for keys in slices(source.changed(table.name, after, upto), STATEMENT_KEYS):
         target.delete(conn, table, keys)
     target.copy(
         conn,
         table,
         (
             row
-            for keys in slices(source.changed(table.name, after, upto), CHUNK)
+            for keys in slices(source.changed(table.name, after, upto), STATEMENT_KEYS)
             for row in source.rows(table, keys)
         ),
     )
-    for keys in slices(source.changed(table.name, after, upto), CHUNK):
+    for keys in slices(source.changed(table.name, after, upto), STATEMENT_KEYS):
         ours = {table.key_of(row): row for row in source.rows(table, keys)}
         if (theirs := target.rows(conn, table, keys)) != ours:
             raise Differs(table.name, _different(ours, theirs))
 
 
 def compared(
-    source: Source,
+    source: MoveSource,
     conn: Connection,
-    table: Moved,
+    table: MovedTable,
     move: Move,
     on_progress: OnProgress,
     *,
     patient: bool,
 ) -> int:
-    """Compare all rows of a table, as they were at the note `move.change`. `conn` sees one state
-    of the target throughout. Returns how many there are. Raises Differs and Gap."""
+    """Compare all rows of a table, as they were at the note `move.change`. `conn` must see one
+    state of the target throughout. Returns the number of rows. Raises Differs and NotesMissing."""
     changed = _Changed(source, table, move)
     with source.reading():
         count, done = source.count(table), 0
@@ -140,7 +147,7 @@ def compared(
             _must_be_changed(changed, _keys_of_difference(ours, theirs))
         done += len(some)
         on_progress(table.name, done, max(count, done))
-    for keys in slices(target.keys(conn, table), CHUNK):
+    for keys in slices(target.keys(conn, table), STATEMENT_KEYS):
         with source.reading():
             there = source.there(table, keys)
         on_progress(table.name, done, done)
@@ -150,9 +157,9 @@ def compared(
 
 
 class _Changed:
-    """Keys that were changed since the target was what the source is."""
+    """The keys that have changed since the target was last up to date."""
 
-    def __init__(self, source: Source, table: Moved, move: Move) -> None:
+    def __init__(self, source: MoveSource, table: MovedTable, move: Move) -> None:
         self.table = table
         self._source = source
         self._move = move
@@ -160,13 +167,13 @@ class _Changed:
         self._keys: set[Key] = set()
 
     def others(self, keys: list[Key]) -> list[Key]:
-        """Those of the keys that were not."""
+        """Those of the keys that have not changed."""
         with self._source.reading():
             newest = self._source.newest(self._move.id)
             self._keys.update(self._source.changed(self.table.name, self._read, newest))
         self._read = newest
         unchanged = [key for key in keys if key not in self._keys]
-        if self.table is EVENTS:  # those that came since are not noted
+        if self.table is EVENTS:  # later events have no notes
             unchanged = [key for key in unchanged if key[0] <= self._move.event]
         return unchanged
 

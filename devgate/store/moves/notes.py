@@ -1,6 +1,6 @@
-"""Notes of what changes in the SQLite database that is moved: triggers write the keys down.
+"""Notes of changes in the SQLite database that is moved: triggers store the keys of changed rows.
 
-They see what any program writes there. Both tables and all triggers have names with `move_`.
+They see the writes of every program. Both tables and all triggers have names with `move_`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from functools import cache
 from pathlib import Path
 
 from devgate.store.modes import lock_file
-from devgate.store.moves.tables import KEYED, Moved
+from devgate.store.moves.tables import KEYED, MovedTable
 
-# Keys that may be noted and not read. What a move leaves behind that was killed has no more; the
-# gateway removes it at its next start.
+# The maximum of keys that are noted and not read. So the notes of a move that was killed are
+# bounded; the gateway removes them at its next start.
 MAX_NOTES = 1_000_000
 
 _ROOM = "(SELECT max(n) FROM move_change) < (SELECT upto FROM move_state)"
@@ -36,7 +36,7 @@ def make(conn: sqlite3.Connection, move: str) -> None:
 
 
 def drop(conn: sqlite3.Connection) -> None:
-    """Note nothing any more. Within a transaction."""
+    """Stop noting changes. Within a transaction."""
     for type in ("trigger", "table"):
         for name in names(conn, type):
             conn.execute(f"DROP {type} {name}")
@@ -53,12 +53,12 @@ def names(conn: sqlite3.Connection, type: str) -> list[str]:
 
 @cache
 def triggers() -> tuple[str, ...]:
-    """What makes them."""
+    """The statements that make the triggers."""
     made = []
     for table in KEYED:
         name, new, old = table.name, _key(table, "NEW"), _key(table, "OLD")
         note = f"INSERT INTO move_change (tab, k1, k2) SELECT '{name}', "
-        # A key that is changed is two: the row is gone from the one, and there under the other.
+        # A changed key is noted as two: the old one has no row now, and the new one has.
         other = " OR ".join(f"NEW.{one} <> OLD.{one}" for one in table.key)
         bodies = {
             "insert": [f"{note}{new}"],
@@ -66,13 +66,13 @@ def triggers() -> tuple[str, ...]:
             "delete": [f"{note}{old}"],
         }
         if name == "event":
-            del bodies["insert"]  # found by their numbers
+            del bodies["insert"]  # new events are found by their numbers
         for what, body in bodies.items():
             made.append(
                 f"CREATE TRIGGER move_{name}_{what} AFTER {what} ON {name} WHEN {_ROOM} "
                 f"BEGIN {'; '.join(body)}; END"
             )
-    # INSERT OR REPLACE removes a device with the same number without a word.
+    # INSERT OR REPLACE removes a device with the same number, and no trigger of DELETE runs.
     made.append(
         f"CREATE TRIGGER move_device_replace BEFORE INSERT ON device WHEN {_ROOM} BEGIN "
         "INSERT INTO move_change (tab, k1) SELECT 'device', imei FROM device WHERE id = NEW.id; "
@@ -81,7 +81,7 @@ def triggers() -> tuple[str, ...]:
     return tuple(made)
 
 
-def _key(table: Moved, row: str) -> str:
+def _key(table: MovedTable, row: str) -> str:
     parts = [f"{row}.{one}" for one in table.key]
     return ", ".join((*parts, "NULL")[:2])
 
@@ -111,9 +111,8 @@ class MoverLock:
 
 
 def clean(conn: sqlite3.Connection, file: Path) -> bool:
-    """Remove what a move has left behind that was killed. Returns whether there was something.
-    A move that goes on, or that was carried out, is left alone. Raises sqlite3.Error and
-    OSError."""
+    """Remove the notes of a move that was killed. Returns whether there were any. Those of a
+    running or a completed move stay. Raises sqlite3.Error and OSError."""
     if not names(conn, "trigger"):
         return False
     lock = MoverLock(file)

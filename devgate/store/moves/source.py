@@ -1,7 +1,7 @@
 """The SQLite database that is moved, beside the gateway that works with it.
 
-It is read in slices, each in a transaction of its own: none keeps SQLite's log from being used
-again for long. What is written here takes some milliseconds.
+It is read in slices, each in a transaction of its own, because a long one keeps SQLite from
+reusing its log. Writes take some milliseconds.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from typing import Any
 
 from devgate.errors import SetupError
 from devgate.store.moves.notes import MAX_NOTES, drop, make, names, triggers
-from devgate.store.moves.tables import BY_NAME, Key, Moved, Values, slices
+from devgate.store.moves.tables import BY_NAME, Key, MovedTable, Values, slices
 from devgate.store.schema import SCHEMA, VERSION_TABLE
 
-DELETED_AT_ONCE = 5_000  # notes, in one transaction
-KEYS = 400  # in one statement
+DELETE_NOTES = 5_000  # notes, in one transaction
+STATEMENT_KEYS = 400  # in one statement
 LOCK_SECONDS = 5.0  # to wait for the gateway's writer
 _MOVED = "this database was moved to "
 
 
-class Gap(Exception):
+class NotesMissing(Exception):
     """Not every change was noted: the copy has to begin again."""
 
 
-class Source:
+class MoveSource:
     """One connection to it. Everything blocks; one thread at a time uses it."""
 
     def __init__(self, file: Path) -> None:
@@ -51,7 +51,7 @@ class Source:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Nobody else writes during this block; it is on disk when the block has ended."""
+        """A transaction in which nobody else writes. It is on disk when the block has ended."""
         with self._transaction("BEGIN IMMEDIATE"):
             yield
 
@@ -74,7 +74,7 @@ class Source:
             make(self._conn, move)
 
     def end(self) -> None:
-        """Note nothing any more."""
+        """Stop noting changes."""
         with self.writing():
             drop(self._conn)
 
@@ -86,30 +86,32 @@ class Source:
         return None if found is None else (found[0], bool(found[1]))
 
     def newest(self, move: str) -> int:
-        """The number of the newest note. Raises Gap if one may be missing."""
+        """The number of the newest note. Raises NotesMissing if one may be missing."""
         version = self._conn.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchone()
         if version != (SCHEMA,):
-            raise Gap(f"the schema is {version and version[0]} by now")
+            raise NotesMissing(f"the schema is {version and version[0]} by now")
         found = self.move()
         if found is None or found[0] != move:
-            raise Gap("another move has begun, or a gateway has removed the notes of this one")
+            raise NotesMissing(
+                "another move has begun, or a gateway has removed the notes of this one"
+            )
         (count,) = self._conn.execute(
             "SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'move\\_%' "
             "ESCAPE '\\'"
         ).fetchone()
         if count != len(triggers()):
-            raise Gap("a table was made anew")
+            raise NotesMissing("a table was made anew")
         newest, upto = self._conn.execute(
             "SELECT max(n), (SELECT upto FROM move_state) FROM move_change"
         ).fetchone()
         if newest is None or newest >= upto:
-            raise Gap(f"more than {MAX_NOTES:,} changes were not read")
+            raise NotesMissing(f"more than {MAX_NOTES:,} changes were not read")
         number: int = newest
         return number
 
     def make_room(self) -> None:
-        """Whoever reads the notes is there: as many may follow as at the beginning. Where some
-        were missed, that stays so."""
+        """Extend the bound of the notes: their reader is still running. Notes that were missed
+        before stay missed."""
         with self.writing():
             self._conn.execute(
                 "UPDATE move_state SET upto = (SELECT max(n) FROM move_change) + ? "
@@ -118,19 +120,19 @@ class Source:
             )
 
     def was_read(self, newest: int) -> None:
-        """Notes before this one are not needed any more."""
+        """Delete notes before this one."""
         while True:
             with self.writing():
                 done = self._conn.execute(
                     "DELETE FROM move_change WHERE n IN "
                     "(SELECT n FROM move_change WHERE n < ? ORDER BY n LIMIT ?)",
-                    (newest, DELETED_AT_ONCE),
+                    (newest, DELETE_NOTES),
                 )
-            if done.rowcount < DELETED_AT_ONCE:
+            if done.rowcount < DELETE_NOTES:
                 return
 
     def changed(self, table: str, after: int, upto: int) -> Iterator[Key]:
-        """The keys of that table in these notes, each once."""
+        """The keys of that table in these notes, each one once."""
         count = len(BY_NAME[table].key)
         yield from self._conn.execute(
             f"SELECT DISTINCT {', '.join(('k1', 'k2')[:count])} FROM move_change "
@@ -147,12 +149,12 @@ class Source:
 
     # Rows
 
-    def count(self, table: Moved) -> int:
+    def count(self, table: MovedTable) -> int:
         """How many rows a table has."""
         number: int = self._conn.execute(f"SELECT count(*) FROM {table.name}").fetchone()[0]
         return number
 
-    def slice(self, table: Moved, after: Key | None, limit: int) -> list[Values]:
+    def slice(self, table: MovedTable, after: Key | None, limit: int) -> list[Values]:
         """The next rows, in the order of their keys."""
         order = ", ".join(table.key)
         behind, values = "", ()
@@ -161,22 +163,22 @@ class Source:
         query = f"SELECT {table.columns} FROM {table.name}{behind} ORDER BY {order} LIMIT ?"
         return list(table.made(self._conn.execute(query, (*values, limit))))
 
-    def all(self, table: Moved) -> list[Values]:
+    def all(self, table: MovedTable) -> list[Values]:
         """All rows of a table that has few."""
         query = f"SELECT {table.columns} FROM {table.name}"
         return list(table.made(self._conn.execute(query)))
 
-    def rows(self, table: Moved, keys: Sequence[Key]) -> Iterator[Values]:
-        """The rows with these keys, as far as they are there."""
+    def rows(self, table: MovedTable, keys: Sequence[Key]) -> Iterator[Values]:
+        """The rows with these keys that exist."""
         yield from table.made(self._by_keys(table, table.columns, keys))
 
-    def there(self, table: Moved, keys: Sequence[Key]) -> set[Key]:
-        """Which of these keys are there."""
+    def there(self, table: MovedTable, keys: Sequence[Key]) -> set[Key]:
+        """Those of these keys that exist."""
         return set(self._by_keys(table, ", ".join(table.key), keys))
 
-    def _by_keys(self, table: Moved, columns: str, keys: Sequence[Key]) -> Iterator[Values]:
+    def _by_keys(self, table: MovedTable, columns: str, keys: Sequence[Key]) -> Iterator[Values]:
         one = f"({', '.join('?' * len(table.key))})"
-        for some in slices(keys, KEYS):
+        for some in slices(keys, STATEMENT_KEYS):
             values: list[Any] = [value for key in some for value in key]
             yield from self._conn.execute(
                 f"SELECT {columns} FROM {table.name} WHERE ({', '.join(table.key)}) IN "
@@ -185,7 +187,7 @@ class Source:
             )
 
     def newest_event(self) -> int:
-        """Its number; 0: there is none."""
+        """The number of the newest event; 0: there is none."""
         number: int = self._conn.execute("SELECT coalesce(max(n), 0) FROM event").fetchone()[0]
         return number
 
@@ -197,8 +199,8 @@ class Source:
         return int(row[0]), float(row[1]), str(row[2])
 
     def give_away(self, epoch: int, taken_at: float, holder: str, to: str) -> None:
-        """No gateway commits anything more here, and none that is started accepts a start. Within
-        writing()."""
+        """Stop all commits of gateways here. One that is started with this database later accepts
+        no start. Call it within writing()."""
         self._conn.execute(
             "UPDATE owner SET epoch = ?, taken_at = ?, holder = ?, lost = ?",
             (epoch, taken_at, holder, _MOVED + to),
@@ -214,7 +216,7 @@ class Source:
 
 
 def path_of(url: str) -> Path:
-    """The file of an SQLite URL, with its whole path. Raises SetupError if it is not there."""
+    """The absolute path of an SQLite URL's file. Raises SetupError if it does not exist."""
     file = Path(url.removeprefix("sqlite:///")).resolve()
     if not file.exists():
         raise SetupError(f"[store] url: the file {file} is not there", status="400")

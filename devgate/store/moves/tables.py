@@ -1,4 +1,4 @@
-"""The tables that are moved, and their rows as both databases have them."""
+"""The tables that are moved, and how their rows differ between the databases."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Key = tuple[Any, ...]
 TABLES = tuple(one for one in metadata.sorted_tables if one not in (cluster, node))
 
 
-class Moved:
+class MovedTable:
     """A table that is moved."""
 
     def __init__(self, table: Table) -> None:
@@ -42,7 +42,7 @@ class Moved:
         return tuple(row[place] for place in self._places)
 
     def made(self, rows: Iterable[Values]) -> Iterator[Values]:
-        """SQLite's rows, with truth values in place of its numbers."""
+        """Rows of SQLite, with booleans instead of its 0 and 1."""
         if not self._has_flags:
             return iter(rows)
         return (
@@ -54,7 +54,7 @@ class Moved:
         )
 
 
-MOVED = tuple(Moved(table) for table in TABLES)
+MOVED = tuple(MovedTable(table) for table in TABLES)
 KEYED = tuple(one for one in MOVED if one.key)
 SINGLE = tuple(one for one in MOVED if not one.key)  # of one row, which is copied each time
 BY_NAME = {one.name: one for one in MOVED}
@@ -63,6 +63,6 @@ EVENTS = BY_NAME["event"]  # they are only added to, and their number is their k
 
 def slices(values: Iterable[T], size: int) -> Iterator[list[T]]:
     """The values, at most `size` at a time."""
-    rest = iter(values)
-    while some := list(islice(rest, size)):
+    remaining = iter(values)
+    while some := list(islice(remaining, size)):
         yield some

@@ -1,5 +1,5 @@
-"""The PostgreSQL database that rows are moved to. As long as not all are there its version is
-"moving", and no devgate serves with it."""
+"""The PostgreSQL database that rows are moved to. Until it has all rows its version is "moving",
+and no devgate serves with it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
 from devgate.errors import SetupError
 from devgate.store.migrating import MOVING, version_of
-from devgate.store.moves.tables import MOVED, Key, Moved, Values
+from devgate.store.moves.tables import MOVED, Key, MovedTable, Values
 from devgate.store.outage import one_line, outage
 from devgate.store.schema import SCHEMA, VERSION_TABLE
 
 MOVER = 0x64657669  # the second key of PostgreSQL's advisory lock: one process moves at a time
-CHANGER = 0x6465766D  # likewise: one transaction at a time changes how far the move is
-AT_ONCE = 2_000  # rows of a cursor on the server
+CHANGER = 0x6465766D  # of another one: one transaction at a time changes the progress of the move
+CURSOR_ROWS = 2_000  # rows of a cursor on the server
 
 COPYING, FOLLOWING, COMPARED = "copying", "following", "compared"
 
@@ -35,7 +35,7 @@ _MAKE = text("""
         later text NOT NULL
     )
 """)
-# What is made once the rows are there costs a tenth of what is kept with each of them.
+# An index that is made after all rows costs a tenth of one that each insert updates.
 _INDEXES = text("""
     SELECT i.indexrelid::regclass::text AS name, pg_get_indexdef(i.indexrelid) AS made
     FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
@@ -77,18 +77,20 @@ def in_sentences() -> Iterator[None]:
 
 
 def lock(conn: Connection) -> bool:
-    """Be the one process that moves, as long as this session lives. False: another one is."""
-    taken = bool(conn.scalar(_LOCK, {"number": MOVER}))
+    """Lock the move for this process, as long as this session lives. False: another has the
+    lock."""
+    locked = bool(conn.scalar(_LOCK, {"number": MOVER}))
     conn.commit()
-    return taken
+    return locked
 
 
 def state(conn: Connection, *, lock: bool = False) -> Move | None:
-    """The move that is under way; None: there is none, or no more. `lock`: keep others from
-    changing it in this transaction."""
+    """The move that is under way; None: there is none. `lock`: nobody else can change it until
+    this transaction ends."""
     if lock:
-        # Before any lock of the table: whoever waits for its row would keep complete() from
-        # dropping it, and PostgreSQL ends one of two that wait for each other.
+        # Before any lock of the table: a session that waits for its row would stop complete()
+        # from dropping the table, and PostgreSQL ends one of two sessions that wait for each
+        # other.
         conn.execute(_WAIT, {"number": CHANGER})
     if version_of(conn) != MOVING:
         return None
@@ -101,12 +103,12 @@ def state(conn: Connection, *, lock: bool = False) -> Move | None:
     except ProgrammingError as err:
         if not isinstance(err.orig, UndefinedTable):
             raise
-        return None  # complete() was committed behind the look at the version
+        return None  # complete() was committed after this read of the version
     return None if row is None else Move(*row)
 
 
 def begin(conn: Connection, id: str, source: str, host: str) -> None:
-    """Be the empty target of a move, also where another one has begun."""
+    """Make this the empty target of a move, also if another move has begun here."""
     if version_of(conn) == MOVING:
         later = conn.scalar(text("SELECT later FROM devgate_move"))
         conn.execute(text("DELETE FROM devgate_move"))
@@ -141,7 +143,7 @@ def _drop(conn: Connection, made: Iterable[Sequence[str]]) -> None:
 
 
 def make_indexes(conn: Connection) -> None:
-    """All that was left out as long as rows were copied."""
+    """Make the indexes and constraints that were left out while rows were copied."""
     conn.execute(text("SET LOCAL maintenance_work_mem = '256MB'"))
     for kind, name, relation, how in json.loads(
         conn.scalar(text("SELECT later FROM devgate_move")) or "[]"
@@ -153,19 +155,19 @@ def make_indexes(conn: Connection) -> None:
 
 
 def analyze(conn: Connection) -> None:
-    """The planner knows the new tables at once."""
+    """Update the planner's statistics of the new tables."""
     for name in _NAMES:
         conn.execute(text(f"ANALYZE {name}"))
 
 
 def note(conn: Connection, **values: Any) -> None:
-    """How far the move has come."""
+    """Store how far the move has come."""
     changes = ", ".join(f"{name} = :{name}" for name in values)
     conn.execute(text(f"UPDATE devgate_move SET {changes}, at = :now"), {**values, "now": time()})
 
 
 def complete(conn: Connection, owner: dict[str, Any] | None) -> None:
-    """It is a database like any other. `owner`: who has it from now on."""
+    """Make it a normal database. `owner`: who has it from now on."""
     if owner is not None:
         conn.execute(
             text("UPDATE owner SET epoch = :epoch, taken_at = :taken_at, holder = :holder"), owner
@@ -179,7 +181,7 @@ def complete(conn: Connection, owner: dict[str, Any] | None) -> None:
 # Rows
 
 
-def copy(conn: Connection, table: Moved, rows: Iterable[Values]) -> int:
+def copy(conn: Connection, table: MovedTable, rows: Iterable[Values]) -> int:
     """Add rows. Returns how many."""
     count = 0
     with (
@@ -192,12 +194,12 @@ def copy(conn: Connection, table: Moved, rows: Iterable[Values]) -> int:
     return count
 
 
-def delete(conn: Connection, table: Moved, keys: Sequence[Key]) -> None:
+def delete(conn: Connection, table: MovedTable, keys: Sequence[Key]) -> None:
     """Remove the rows with these keys."""
     _driver(conn).execute(f"DELETE FROM {table.name} WHERE {_among(table)}", _arrays(table, keys))
 
 
-def rows(conn: Connection, table: Moved, keys: Sequence[Key]) -> dict[Key, Values]:
+def rows(conn: Connection, table: MovedTable, keys: Sequence[Key]) -> dict[Key, Values]:
     """The rows with these keys."""
     found = _driver(conn).execute(
         f"SELECT {table.columns} FROM {table.name} WHERE {_among(table)}", _arrays(table, keys)
@@ -205,29 +207,29 @@ def rows(conn: Connection, table: Moved, keys: Sequence[Key]) -> dict[Key, Value
     return {table.key_of(row): row for row in found}
 
 
-def all_rows(conn: Connection, table: Moved) -> list[Values]:
+def all_rows(conn: Connection, table: MovedTable) -> list[Values]:
     """All rows of a table that has few."""
     return list(_driver(conn).execute(f"SELECT {table.columns} FROM {table.name}"))
 
 
-def count(conn: Connection, table: Moved) -> int:
+def count(conn: Connection, table: MovedTable) -> int:
     """How many rows a table has."""
     return int(conn.scalar(text(f"SELECT count(*) FROM {table.name}")) or 0)
 
 
-def keys(conn: Connection, table: Moved) -> Iterator[Key]:
-    """All keys, with a cursor on the server: they need no memory here."""
+def keys(conn: Connection, table: MovedTable) -> Iterator[Key]:
+    """All keys, through a cursor on the server: they need little memory here."""
     with _driver(conn).cursor(name="devgate_moved") as cursor:
-        cursor.itersize = AT_ONCE
+        cursor.itersize = CURSOR_ROWS
         yield from cursor.execute(f"SELECT {', '.join(table.key)} FROM {table.name}")
 
 
-def _among(table: Moved) -> str:
+def _among(table: MovedTable) -> str:
     arrays = ", ".join(f"%s::{one}" for one in table.array_types)
     return f"({', '.join(table.key)}) IN (SELECT * FROM unnest({arrays}))"
 
 
-def _arrays(table: Moved, keys: Sequence[Key]) -> list[list[Any]]:
+def _arrays(table: MovedTable, keys: Sequence[Key]) -> list[list[Any]]:
     return [[key[place] for key in keys] for place in range(len(table.key))]
 
 

@@ -22,7 +22,7 @@ from devgate.store.batch import Row
 from devgate.store.engine import Database
 from devgate.store.journal import Journal
 from devgate.store.journals import Writes
-from devgate.store.usage_report import Asked, Sums
+from devgate.store.usage_report import AskedReport, Sums
 from tests.gateway.rig import InlineRecords, InlineStorage
 from tests.store.commands import command_row
 from tests.store.plain import A
@@ -90,7 +90,7 @@ class World:
 
     def report(self, by: str = "day", **asked: Any) -> dict[str, Sums]:
         """By the date, site or IMEI."""
-        whole = Asked(by, 0, 40_000, **asked)
+        whole = AskedReport(by, 0, 40_000, **asked)
         with self.database.read() as conn:
             total, lines = usage_report.lines(conn, whole, None, 1000, 0, summed=False)
             sums = usage_report.lines(conn, whole, None, 1000, 0, summed=True)

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from devgate.gateway.reports.diagnosis import DAY_SECONDS, SILENT_REASON, Connections, answers
-from devgate.store.diagnosis import Answer
+from devgate.store.diagnosis import CommandAnswer
 
 HOUR = 3600.0
 
@@ -55,8 +55,8 @@ def test_nothing_happened() -> None:
 
 
 def test_answers_by_their_time() -> None:
-    some = [Answer("200", n / 10) for n in range(1, 11)]
-    assert answers([*some, Answer("408", None), Answer("201", 9.0)]) == {
+    some = [CommandAnswer("200", n / 10) for n in range(1, 11)]
+    assert answers([*some, CommandAnswer("408", None), CommandAnswer("201", 9.0)]) == {
         "commands": 12, "unanswered": 1, "failed": 1, "median": 0.6, "nine_in_ten": 1.0,
         "slowest": 9.0,
     }  # fmt: skip

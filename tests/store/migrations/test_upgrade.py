@@ -170,6 +170,6 @@ def test_what_ended_before_there_was_an_inbox_is_left_out_of_it(database_url: st
     journal.close()
     for old, ids in ((False, ["2"]), (True, ["3", "2", "1"])):
         with database.read() as conn:
-            looked = inbox.Looked(old=old)
+            looked = inbox.InboxFilter(old=old)
             assert [row["id"] for row in inbox.page(conn, looked, after=None, limit=9).rows] == ids
     database.close()

@@ -34,8 +34,8 @@ class Stop(Exception):
 @pytest.fixture
 def served(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
     """A database with rows that a gateway works with."""
-    monkeypatch.setattr(copying, "SLICE", 7)
-    monkeypatch.setattr(copying, "CHUNK", 5)
+    monkeypatch.setattr(copying, "SLICE_ROWS", 7)
+    monkeypatch.setattr(copying, "STATEMENT_KEYS", 5)
     monkeypatch.setattr(copying, "MAX_PAUSE_SECONDS", 0.0)
     database = claim_database(with_tables(sqlite_url))
     with closing(plain(database)) as conn:
