@@ -10,7 +10,7 @@ import trio
 class Alarm:
     """Wakes the task that waits, at the earliest deadline.
 
-    If deadlines are set often, compare with `at` before calling advance().
+    If deadlines are set often, compare with `at` before you call advance().
     """
 
     def __init__(self) -> None:
@@ -20,12 +20,12 @@ class Alarm:
         self._nap = trio.CancelScope()
 
     def advance(self, at: float = -math.inf) -> None:
-        """Wake the task by that time, if it would sleep longer. Without one, at once."""
+        """Wake the task at that time at the latest. Without an argument: at once."""
         if at < self.at:
             self.at = self._nap.deadline = at
 
     async def wait(self, until: float) -> float:
-        """Sleep until then, or an earlier time that was set meanwhile. Returns that time."""
+        """Sleep until then, or until an earlier time that is set meanwhile. Returns that time."""
         self.at = until
         with trio.CancelScope(deadline=until) as self._nap:
             await trio.sleep_forever()

@@ -128,7 +128,7 @@ class App:
             self._guard.watch_signals(signal.SIGTERM, signal.SIGINT)
             async with trio.open_nursery() as outermost:
                 at_once = outermost.cancel_scope
-                # A successor takes nothing over once this one is told to stop.
+                # No successor takes over once this process is told to stop.
                 stopping = self._successor.stopping if self._successor else trio.Event()
                 beats = partial(report, self._status, self._keeps_up)
                 outermost.start_soon(self._as_gateway, beats)

@@ -1,4 +1,5 @@
-"""The watchdog of `serve --nodes N`: a node beats for the supervisor, and that one for systemd."""
+"""The watchdog of `serve --nodes N`: nodes send beats to the supervisor, which sends its own to
+systemd."""
 
 from __future__ import annotations
 
@@ -14,33 +15,34 @@ import trio
 from devgate.systemd import BEATS, limit_of, notify
 
 CREDENTIALS = struct.Struct("3i")  # of SCM_CREDENTIALS: pid, uid, gid
-LARGEST = 4096  # bytes of a message that counts
+MAX_BEAT_BYTES = 4096  # bytes of a message that counts
 
 log = logging.getLogger("devgate.nodes")
 
 
 class Beats:
-    """Hears the nodes as systemd hears a service. `limit` in seconds; None: nobody is watched.
+    """Receives beats of nodes, as systemd does from a service. `limit` in seconds; None: no
+    watchdog.
 
-    A node that has said that it is ready and then not beaten for `limit` is killed: its kernel
-    closes its connections, and it is started again.
+    A ready node that sends no beat for `limit` is killed: the kernel closes its connections, and
+    it is started again.
     """
 
     def __init__(self, environment: Mapping[str, str], nodes: int) -> None:
         self.limit = limit_of(environment, os.getpid())
-        self._told = "NOTIFY_SOCKET" in environment
+        self._notifies = "NOTIFY_SOCKET" in environment
         self._nodes = nodes
         self._ready: dict[int, float] = {}  # processes that are ready, and when each beat last
         self._said = False
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         self._sock.setblocking(False)
         self._sock.bind("")  # the kernel gives it a name
-        # Anybody on this machine may send there: the kernel says who it was.
+        # Any process of this machine may send there: the kernel adds the sender's id.
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
 
     def environment(self) -> dict[str, str]:
-        """What a node finds in its own."""
-        if self.limit is None and not self._told:
+        """Variables for the environment of a node."""
+        if self.limit is None and not self._notifies:
             return {}
         name: bytes = self._sock.getsockname()
         given = {"NOTIFY_SOCKET": "@" + name[1:].decode()}
@@ -53,17 +55,19 @@ class Beats:
         return f"{len(self._ready)} of {self._nodes} nodes are ready"
 
     def ended(self, pid: int) -> None:
-        """That node is gone."""
+        """Note that this node has ended."""
         self._ready.pop(pid, None)
 
     async def run(self, pids: Mapping[str, int]) -> None:
-        """Until cancelled: listen, and kill who is silent. `pids` are the nodes of now."""
+        """Receive beats and kill silent nodes, until cancelled. `pids` are the current nodes."""
         sock = trio.socket.from_stdlib_socket(self._sock)
         async with trio.open_nursery() as nursery:
             if self.limit is not None:
                 nursery.start_soon(self._watch, pids, self.limit)
             while True:
-                data, more, _, _ = await sock.recvmsg(LARGEST, socket.CMSG_SPACE(CREDENTIALS.size))
+                data, more, _, _ = await sock.recvmsg(
+                    MAX_BEAT_BYTES, socket.CMSG_SPACE(CREDENTIALS.size)
+                )
                 sender = next(
                     (CREDENTIALS.unpack(value)[0] for _, kind, value in more
                      if kind == socket.SCM_CREDENTIALS),

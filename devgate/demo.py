@@ -1,4 +1,4 @@
-"""A gateway to look at: simulated devices and a store that is thrown away."""
+"""A gateway for trying out, with simulated devices and a database that is deleted at the end."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from devgate.store.device import Device
 from devgate.store.devices import among, claim, insert_all, next_id
 from devgate.store.engine import Database
 
-HABITS = Habits(delay=(0.1, 0.6))  # nobody's first start should fail by chance
-DEVICES = "127.0.0.1:12306"  # or any free port if that is taken
-PAGES = "127.0.0.1:8080"  # of the dashboard, likewise
-ONLINE_SECONDS = 5.0  # seconds that somebody looks at a screen without a word what to do
+HABITS = Habits(delay=(0.1, 0.6))  # no random failures: a user's first start should succeed
+DEVICE_ADDRESS = "127.0.0.1:12306"  # or any free port if that is taken
+PAGES_ADDRESS = "127.0.0.1:8080"  # of the dashboard, or any free port
+ONLINE_SECONDS = 5.0  # until the hints are shown, even if devices are still coming online
 SITES = ("Central Station", "Riverside Mall", "Airport T2", "North Hospital")
 
 log = logging.getLogger("devgate")
@@ -33,25 +33,25 @@ log = logging.getLogger("devgate")
 
 @contextmanager
 def throw_away(socket: str, store: str = "") -> Iterator[Settings]:
-    """The settings of a demo: the control socket's path, and nothing that is configured.
+    """The settings of a demo: defaults, except the control socket's path.
 
-    Every other value is a default, for a demo that worked by the settings of a real gateway
-    would work on its database. All doors are on loopback. `store` is the URL of a database for
-    scripts that have filled one; without it there is an empty one, removed at the end.
+    It uses no configuration, because a demo with the settings of a real gateway would use its
+    database. All doors are on loopback. `store` is the URL of a database for scripts that have
+    filled one; without it there is an empty one, which is removed at the end.
     """
     with TemporaryDirectory(prefix="devgate-demo-") as folder:
         yield Settings.model_validate(
             {
-                "device": {"listen": _own(DEVICES)},
+                "device": {"listen": _free_address(DEVICE_ADDRESS)},
                 "control": {"socket": os.path.abspath(socket)},
-                "http": {"listen": _own(PAGES)},
+                "http": {"listen": _free_address(PAGES_ADDRESS)},
                 "store": {"url": store or f"sqlite:///{Path(folder, 'demo.db')}"},
             },
             context={"folder": Path(folder)},
         )
 
 
-def _own(address: str) -> str:
+def _free_address(address: str) -> str:
     """That address, or any free port on loopback if somebody listens there at the moment."""
     try:
         for sock in bind([address]):
@@ -62,8 +62,7 @@ def _own(address: str) -> str:
 
 
 def fill(database: Database, count: int) -> None:
-    """Make the demo's devices known, but for those that are already. The caller has claimed
-    the database."""
+    """Add the devices of the demo that are not known yet. The caller has claimed the database."""
     with database.write() as conn:
         claim(conn)
         known = {device.imei for device in among(conn, imeis(count))}
@@ -77,7 +76,7 @@ def _device(number: int, imei: Imei) -> Device:
 
 
 async def populate(app: App, count: int) -> None:
-    """Run `count` simulated devices against the gateway's own door, beside it."""
+    """Run `count` simulated devices in this process, which connect to the gateway's door."""
     address = host_port(app.gateway.listens["device"][0])
     fleet = Fleet(address, Options(count=count, habits=HABITS, ends=2))
     login = _login(app)
@@ -97,9 +96,9 @@ async def populate(app: App, count: int) -> None:
 
 
 async def tell(complete: trio.Event, say: Callable[[], None]) -> None:
-    """Say it when all devices are online: their lines in the log would push it off the screen.
+    """Show the hints once all devices are online: their log lines would push them off the screen.
 
-    Many, or some that cannot come, are not waited for very long; then it is said twice.
+    The wait for many devices is limited; then the hints are shown twice.
     """
     with trio.move_on_after(ONLINE_SECONDS):
         await complete.wait()
@@ -111,7 +110,7 @@ async def tell(complete: trio.Event, say: Callable[[], None]) -> None:
 
 
 def _login(app: App) -> str:
-    """The address that lets a browser in once. Empty without the dashboard."""
+    """The address with which a browser can log in once. Empty without the dashboard."""
     if app.web is None:
         return ""
     scheme, place = "https" if app.web.settings.tls else "http", app.gateway.listens["http"][0]

@@ -1,4 +1,4 @@
-"""TLS of the doors: whose certificate is where, and the context that serves it."""
+"""TLS of the doors: the files of each certificate, and the context that serves it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def certificate_files(settings: Settings) -> dict[str, str]:
 
 
 def check(settings: Settings) -> None:
-    """Raises WrongSettings, with the file and line of the key, for what a door cannot use."""
+    """Raises WrongSettings, with file and line of the key, for files that a door cannot use."""
     for name, tls in tables(settings).items():
         try:
             tls_of(tls)
@@ -57,6 +57,6 @@ def tls_of(settings: TlsSettings) -> ssl.SSLContext:
 
 
 def files(settings: TlsSettings) -> tuple[Path, Path, Path | None]:
-    """The certificate, its key, and whom it trusts."""
+    """The files of the certificate, its key, and the trusted authorities."""
     ca = Path(settings.client_ca) if settings.client_ca else None
     return Path(settings.certificate), Path(settings.key), ca

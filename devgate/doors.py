@@ -1,5 +1,5 @@
-"""The doors: opened for devices first and for callers last, drained in the other order, or handed
-over."""
+"""The doors: opened for devices first and for callers last, and drained in the other order, or
+handed over."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import trio
 from devgate import logs
 from devgate.build import Parts
 from devgate.config.settings import Settings
-from devgate.control.caller import Group
+from devgate.control.caller import SocketGroup
 from devgate.control.listeners import UnixDoor
 from devgate.control.server import ControlServer
 from devgate.door_tls import door_tls
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 class Doors:
-    """The doors of one gateway, from the first one to the end of the last."""
+    """The doors of one gateway."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class Doors:
 
     @property
     def web(self) -> Web | None:
-        """What the web's door leads to, if there is one."""
+        """The server behind the door for HTTP, if there is one."""
         return None if self._web is None else self._web.web
 
     async def open(self, doors: trio.Nursery, admit: Admit, stopping: trio.Event) -> None:
@@ -97,7 +97,7 @@ class Doors:
         self._control = ControlServer(
             gate,
             access=self._parts.tokens,
-            group=Group(lambda: gateway.settings.control.role, may_by_socket),
+            group=SocketGroup(lambda: gateway.settings.control.role, may_by_socket),
             max_connections=min(MAX_WEB, places.unix),
             max_tcp=min(MAX_WEB, places.web // 2 if settings.http.listen else places.web),
             urgent=self._parts.poller.urgent,
@@ -180,12 +180,13 @@ class Doors:
         return [(door, sock, self._given.is_instead(sock)) for door, sock in found]
 
     def _leave(self, pid: int) -> None:
-        """That process has the doors now: the socket's file leads there."""
+        """Note that this process has the doors now, and the socket's file."""
         for door in self._control.listeners():
             if isinstance(door, UnixDoor):
                 door.keep_file = True
         self._succeeded()
-        # Unheard, the end of this process would be the service's, and so that of the new one.
+        # If systemd did not learn this, it would take the end of this process for that of the
+        # service, and kill the new one.
         notify(f"MAINPID={pid}", MUST_HEAR_SECONDS)
 
     async def _drain_callers(
@@ -209,6 +210,6 @@ async def _within(
 
 
 def end_at_once() -> NoReturn:
-    """End the process, without a word to anybody: its sockets are another one's."""
+    """End the process at once: its sockets belong to another process."""
     logs.close()
     os._exit(0)

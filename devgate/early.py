@@ -11,11 +11,11 @@ from types import FrameType
 from typing import Any
 
 _reload = False  # a SIGHUP came before the gateway could act on it
-_terminal = False  # whether standard input was a terminal at first
+_terminal = False  # whether standard input was a terminal at the start
 
 
 def prepare() -> None:
-    """Note a SIGHUP instead of ending by it, and open the descriptors 0 to 2 if they are closed.
+    """Note a SIGHUP, which would end the process, and open the descriptors 0 to 2 if closed.
 
     If one of these is closed (`2>&-`), the next file that is opened gets its number: what a
     library writes to standard error would then be written into that file.
@@ -30,11 +30,11 @@ def prepare() -> None:
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """Disable the garbage collector in this block, which imports the server. Afterwards it never
+    """Disable the garbage collector in this block, which imports the server. The collector never
     scans the objects that were made here.
 
-    Of 88,000 objects 2,300 become garbage, and scanning all of them again and again took a sixth
-    of the CPU time of a start.
+    Only 2,300 of 88,000 objects become garbage, and scanning all of them again and again took a
+    sixth of the CPU time of a start.
     """
     gc.disable()
     try:
@@ -45,7 +45,7 @@ def importing() -> Iterator[None]:
 
 
 class StopRequested(BaseException):
-    """SIGTERM or SIGINT came: it ends the wait."""
+    """SIGTERM or SIGINT came while the start waited."""
 
 
 @contextmanager
@@ -66,7 +66,7 @@ def until_stop_requested() -> Iterator[None]:
 
 
 def note_reload() -> None:
-    """A reload was asked for and cannot be done yet."""
+    """Note that a reload was asked for which cannot be done yet."""
     global _reload
     _reload = True
 

@@ -17,8 +17,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-# The outcome of each status, which callers branch on. With every status that is not here nothing
-# was sent for the request: it was refused, and its key stays free.
+# The outcome of each status, which callers branch on. With any other status nothing was sent for
+# the request: it was refused, and its key stays free.
 OUTCOMES: Mapping[str, str] = {
     "000": "pending",
     "200": "done",
@@ -38,7 +38,7 @@ def outcome_of(status: str) -> str:
 class DevgateError(Exception):
     """The base class: a status for programs, one sentence for people.
 
-    `outcome` if it differs from that of the status; `more` are further fields of the reply.
+    `outcome`: if it differs from that of the status. `more`: further fields of the reply.
     """
 
     def __init__(

@@ -16,16 +16,16 @@ from typing import NamedTuple, NoReturn
 from devgate import logs
 
 EXIT_CODE = 70
-AFTER_DRAIN_SECONDS = 15.0  # for all of a stop but the results of commands in flight
+AFTER_DRAIN_SECONDS = 15.0  # for a stop, without the wait for results of commands in flight
 FORCED_SECONDS = 1.0  # from the second signal; less than 2 with the next two
 BEFORE_EXIT_SECONDS = 0.5  # for `before_exit`
 LOG_SECONDS = 0.3  # for the line that says so
-STEP_SECONDS = 1.0  # a process that was frozen (SIGSTOP) for an hour has lost one step
+STEP_SECONDS = 1.0  # time is counted in steps: a process frozen by SIGSTOP loses only one
 
 log = logging.getLogger("devgate")
 
 
-class Limit(NamedTuple):
+class TimeLimit(NamedTuple):
     """The process ends after `seconds`; `reason` is for the log."""
 
     seconds: float
@@ -33,9 +33,9 @@ class Limit(NamedTuple):
 
 
 class Guard:
-    """Ends the process by itself, with EXIT_CODE, once a time limit has passed.
+    """Ends the process with EXIT_CODE once a time limit has passed.
 
-    The thread is started with the gateway: later there may be no memory for one. It needs
+    The thread is started with the gateway, because later there may be no memory for it. It needs
     neither the loop nor any other thread. The first limit arms it; a shorter one replaces it.
     """
 
@@ -43,7 +43,7 @@ class Guard:
         """`before_exit` is called before the process ends, in a thread of its own, for at most
         BEFORE_EXIT_SECONDS: it may write to disk what must not be lost."""
         self._before_exit = before_exit
-        self._limits: SimpleQueue[Limit] = SimpleQueue()  # `put` may interrupt itself
+        self._limits: SimpleQueue[TimeLimit] = SimpleQueue()  # `put` may interrupt itself
         self._signals = 0
         self._ending = threading.Event()
         self._finished = threading.Event()
@@ -52,11 +52,11 @@ class Guard:
 
     def arm(self, seconds: float, reason: str) -> None:
         """End the process after `seconds`. From any thread, and from a signal handler."""
-        self._limits.put(Limit(seconds, reason))
+        self._limits.put(TimeLimit(seconds, reason))
 
     def watch_signals(self, *numbers: signal.Signals) -> None:
-        """Count these signals beside the handlers that are there: the second one ends the
-        process within 2 s, even if the loop hangs."""
+        """Count these signals in addition to their handlers: the second one ends the process
+        within 2 s, even if the loop hangs."""
         for number in numbers:
             previous = signal.getsignal(number)
             assert callable(previous), "trio has set it"
@@ -74,19 +74,19 @@ class Guard:
             signal.signal(number, handle)
 
     def _run(self) -> None:
-        limit: Limit | None = None
-        left = 0.0
+        limit: TimeLimit | None = None
+        remaining = 0.0
         while True:
             began, new = monotonic(), None
             with suppress(Empty):
-                new = self._limits.get(timeout=min(left, STEP_SECONDS) if limit else None)
-            left -= min(monotonic() - began, STEP_SECONDS)
-            if new is not None and (limit is None or new.seconds < left):
-                limit, left = new, new.seconds
-            if limit and left <= 0:
+                new = self._limits.get(timeout=min(remaining, STEP_SECONDS) if limit else None)
+            remaining -= min(monotonic() - began, STEP_SECONDS)
+            if new is not None and (limit is None or new.seconds < remaining):
+                limit, remaining = new, new.seconds
+            if limit and remaining <= 0:
                 self._end(limit)
 
-    def _end(self, limit: Limit) -> NoReturn:
+    def _end(self, limit: TimeLimit) -> NoReturn:
         try:
             log.critical(
                 "not ended in time, ending now reason=%s seconds=%s", limit.reason, limit.seconds

@@ -36,7 +36,7 @@ log = logging.getLogger("devgate.nodes")
 
 
 class Joined:
-    """One node, from its door for the others to its leave."""
+    """The additional tasks of a node, until it leaves the cluster."""
 
     def __init__(self, made: NodeParts, settings: Settings) -> None:
         self._made = made
@@ -46,7 +46,7 @@ class Joined:
         self._forwarding = Forwarding(made.parts.gateway, made.node, made.hops)
 
     async def check_files(self) -> None:
-        """What has to be the same at every node is so. Raises SetupError with what is not."""
+        """Raises SetupError if a file that must be the same at every node differs."""
         if wrong := await self._differences():
             raise SetupError("; ".join(wrong), status="400")
 
@@ -63,7 +63,8 @@ class Joined:
         return await self._made.parts.gateway.records.change(node_files.compare, here)
 
     async def _watch_files(self) -> NoReturn:
-        """A key that is made later, for the first webhook, is to be copied, too."""
+        """Check again at times: a key that is made later, for the first webhook, must be
+        copied."""
         said: list[str] = []
         while True:
             await trio.sleep(FILES_SECONDS)
@@ -81,7 +82,7 @@ class Joined:
         return await self._forwarding.dispatch(here, args, source)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """All tasks of a node. Started at once: nothing that they do is needed for a door."""
+        """All tasks of a node. Started at once: doors do not depend on them."""
         gateway, node = self._made.parts.gateway, self._made.node
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._made.hops.run)
@@ -95,8 +96,8 @@ class Joined:
     async def serve(
         self, *, task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """The door for the other nodes. Started with its addresses once they can be reached, and
-        the others know them."""
+        """The door for the other nodes. Started with its addresses once it is open and the others
+        know them."""
         records, member = self._made.parts.gateway.records, self._made.member
         listen = self._settings.listen
         if not listen:
@@ -121,7 +122,7 @@ class Joined:
             task_status.started(places)
 
     async def drain(self) -> None:
-        """Close the door, once what is under way for other nodes has its reply."""
+        """Close the door, once the requests of other nodes have their replies."""
         if self._server is not None:
             await self._server.drain()
 
@@ -133,8 +134,8 @@ class Joined:
         *,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> NoReturn:
-        """Accept devices while this node is not drained. A door that is closed sends a load
-        balancer, or the kernel, to the other nodes."""
+        """Accept devices while this node is not drained. If its door is closed, a load balancer,
+        or the kernel, uses the other nodes."""
         draining = self._made.node.draining
         places = [shown(listener) for listener in listeners]
         open_ones = list(listeners)
@@ -152,7 +153,7 @@ class Joined:
             open_ones = await self._opened(places)
 
     async def _opened(self, places: Sequence[str]) -> list[socket.socket]:
-        """The same addresses again, as soon as they are free."""
+        """Open the same addresses again, as soon as they are free."""
         shared = self._settings.share_ports
         while True:
             try:
@@ -162,7 +163,7 @@ class Joined:
             await trio.sleep(RETRY_SECONDS)
 
     async def leave(self) -> None:
-        """Tell the others that this node is gone: nobody need wait for its lease."""
+        """Tell the others that this node has left: so they do not wait for its lease."""
         records, member = self._made.parts.gateway.records, self._made.member
         self._made.session.close()
         try:

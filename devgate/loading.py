@@ -1,5 +1,5 @@
-"""What a gateway knows before its first door opens, from disk or from the one that it follows; and
-what it imports once its doors are open."""
+"""Loads the state of a gateway before its first door opens, from disk or from its predecessor; and
+imports modules once its doors are open."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from devgate.joined import Joined
     from devgate.upgrade.new import Successor
 
-# Without a new connection, before what no device needs is imported; and the longest wait for that.
+# Modules that devices do not need are imported after this time without a new connection; and the
+# longest wait for that.
 QUIET_SECONDS = 1.0
 IMPORT_SECONDS = 10.0
 
@@ -37,13 +38,13 @@ log = logging.getLogger("devgate")
 async def recover_from_disk(
     parts: Parts, joined: Joined | None, on_loaded: Callable[[], None]
 ) -> None:
-    """What the database has. Raises SetupError."""
+    """Load the state from the database. Raises SetupError."""
     gateway, records = parts.gateway, parts.storage.records
     with in_a_sentence(parts.storage.database):
         if joined is not None:
             clock.shared.follow(await records.read(server_time))
         clock.shared.begin(await records.read(history.newest_trusted_at))
-        gateway.trimming.report_clock()  # ahead of every event with a time that is in doubt
+        gateway.trimming.report_clock()  # before each event whose time is in doubt
         await gateway.trimming.store_trusted_at()
         if joined is not None:
             await joined.check_files()
@@ -55,7 +56,7 @@ async def recover_from_disk(
         if joined is None:
             await gateway.late.import_file()
             if await recover(gateway.dispatcher, gateway.running, records):
-                await records.flushed()  # who asks for their records finds them as ended
+                await records.flushed()  # so that their records are shown as ended
         gateway.orders.ids.after(await records.read(history.newest_id))
         await parts.keys.prepare()
         on_loaded()
@@ -64,9 +65,9 @@ async def recover_from_disk(
 async def inherit(
     parts: Parts, successor: Successor, make_link: MakeLink, on_loaded: Callable[[], None]
 ) -> None:
-    """What the gateway has that runs, which has ended to be one when this returns. Nothing is
-    written before, but for the secret of a database that has none. Raises SetupError, and that
-    one goes on."""
+    """Take over the state of the running gateway, which is no gateway any more when this returns.
+    Before, nothing is written except the secret of a database without one. If this raises
+    SetupError, that gateway goes on."""
     gateway, records, journal = parts.gateway, parts.storage.records, parts.storage.journal
     assert isinstance(journal, Journal), "it works alone"
     with in_a_sentence(parts.storage.database):
@@ -77,7 +78,7 @@ async def inherit(
         await parts.keys.prepare()
         if gateway.settings.signs_by_database:
             await gateway.accounts.keep_secret()
-        # What doors and callers need is here before anybody has to wait.
+        # Imports for doors and callers are made before anybody has to wait.
         await trio.to_thread.run_sync(load)
         if gateway.settings.http.listen:
             await trio.to_thread.run_sync(import_module, "devgate.http.server")
@@ -85,7 +86,7 @@ async def inherit(
         await successor.take_over(
             filling.Parts(gateway, parts.storage.database, journal, make_link, records.blocking)
         )
-        # This process is the gateway now: a database that is away would end all connections.
+        # This process is the gateway now: an error of the database must not end all connections.
         try:
             await gateway.quarantine.load()  # it may have been lifted meanwhile
         except StoreError as err:
@@ -95,12 +96,12 @@ async def inherit(
 
 
 async def load_operations(acceptor: Acceptor) -> None:
-    """Import the operations once no device waits for it: after a restart all of them come at once.
-    Soon nevertheless: an upgrade may put other files there."""
+    """Import the operations once no device waits: after a restart all of them connect at once. Not
+    too late, because an upgrade may replace the files."""
     before = -1
     with trio.move_on_after(IMPORT_SECONDS):
         while before != acceptor.accepted:
             before = acceptor.accepted
             await trio.sleep(QUIET_SECONDS)
-    with suppress(RuntimeError, MemoryError):  # there is no thread: who asks first imports them
+    with suppress(RuntimeError, MemoryError):  # no thread: then the first request imports them
         await trio.to_thread.run_sync(load)

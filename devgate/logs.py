@@ -1,4 +1,4 @@
-"""How the gateway's log lines look, and where they go: standard error.
+"""The form of the gateway's log lines, which go to standard error.
 
 The code logs a fixed phrase and then `key=%s` with arguments, through the standard library. On a
 terminal that is shown in colours; elsewhere each line is a JSON object with these keys. A call
@@ -23,14 +23,14 @@ from devgate.logwriter import END_SECONDS, LogWriter
 # "device online imei=%s address=%s": a phrase without conversions, then nothing but fields.
 FIELDS = re.compile(r"([^%]*?)((?: [a-z_]+=%[sdr])+)")
 KEY = re.compile(r"([a-z_]+)=%[sdr]")
-OURS = {"at", "level", "logger", "event", "exception"}  # keys that every line may have
+OWN_KEYS = {"at", "level", "logger", "event", "exception"}  # keys that every line may have
 
-# Phrases stand in the code, so there are some dozens; a library may make up one a line.
+# Phrases of the code are some dozens; a library may have a new one in each line.
 MAX_SHAPES = 1000
 
 # Types whose values cannot change between the call and the thread.
 PLAIN = frozenset({str, int, float, bool, type(None)})
-# What else a record has, for a handler that is not ours.
+# Other attributes of a record, for handlers of others.
 UNKNOWN: Mapping[str, Any] = {
     **dict.fromkeys(("pathname", "filename", "module", "funcName"), ""),
     **dict.fromkeys(("exc_info", "exc_text", "stack_info", "thread", "threadName", "taskName")),
@@ -38,7 +38,7 @@ UNKNOWN: Mapping[str, Any] = {
     "lineno": 0,
     "relativeCreated": 0.0,
 }
-MAX_TRACEBACK = 32_768  # characters; one of a deep recursion has more, and says nothing with them
+MAX_TRACEBACK = 32_768  # characters; that of a deep recursion is longer, and repeats itself
 
 _text = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -57,7 +57,7 @@ _shapes: dict[object, Shape | None] = {}
 
 
 def shape_of(message: object) -> Shape | None:
-    """How the format string of a log call is made; None if it is not in our manner."""
+    """The shape of a log call's format string; None if it is not in our form."""
     try:
         return _shapes[message]
     except KeyError:
@@ -74,17 +74,17 @@ def _parsed(message: object) -> Shape | None:
     if found is None:
         return None
     phrase, keys = found[1], tuple(KEY.findall(found[2]))
-    if OURS.intersection(keys) or len(set(keys)) < len(keys):
+    if OWN_KEYS.intersection(keys) or len(set(keys)) < len(keys):
         return None
     parts = tuple(f', "{key}": ' for key in keys)
     return Shape(phrase, keys, f'"event": {_text(phrase)}', parts)
 
 
 class Record(logging.LogRecord):
-    """What a log call leaves for the thread: the time, the message, and arguments that stay.
+    """What a log call leaves for the thread: the time, the message, and constant arguments.
 
-    All that the standard library finds out besides costs more than the rest of a line, and
-    is not shown. A traceback is text at once: it would keep the frames alive.
+    The other values that the standard library collects cost more than a line, and are not shown. A
+    traceback becomes text at once, because it would keep the frames alive.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Record(logging.LogRecord):
                 break
 
     def _settle(self) -> None:
-        """Note what the arguments say now: they may change until the thread looks at them."""
+        """Store the arguments as text: they may change before the thread formats them."""
         args = self.args
         assert isinstance(args, tuple), "as it came from the logger"
         if shape_of(self.msg) is not None:
@@ -143,7 +143,7 @@ def _traceback(exc_info: Any) -> str:
 
 
 def _value(value: object) -> str:
-    """A field that is not text, in JSON: numbers stay numbers, all else is what it says."""
+    """A field that is not text, in JSON: numbers stay numbers, all others become text."""
     if value is None or isinstance(value, (bool, int)):
         return json.dumps(value)
     if isinstance(value, float) and math.isfinite(value):
@@ -154,9 +154,8 @@ def _value(value: object) -> str:
 class JsonLines(logging.Formatter):
     """One JSON object a line; a traceback stays within its line.
 
-    Written out by hand, for when all devices come back at once there is a line for each: 5 us a
-    line with everything that the standard library does for it, where structlog's formatter and
-    JSON renderer take 12 to 15.
+    By own code, because there is a line for each device when all come back at once: it takes 5 us
+    a line, including the standard library; structlog's formatter and JSON renderer take 12 to 15.
     """
 
     def __init__(self) -> None:
@@ -250,7 +249,7 @@ def set_up(level: str, format: Literal["auto", "console", "json"]) -> None:
     logging.getLogger().handlers[:] = [_writer]
     logging.setLogRecordFactory(Record)
     logging.captureWarnings(True)
-    # Nobody is shown these, and finding them out costs more than all the rest of a line.
+    # These are not shown, and collecting them costs more than everything else in a line.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None
     set_level(level)
@@ -259,12 +258,12 @@ def set_up(level: str, format: Literal["auto", "console", "json"]) -> None:
 def set_level(level: str) -> None:
     """Log from this level on, from now on."""
     logging.getLogger().setLevel(level.upper())
-    # Other people's chatter is not what an operator asks for with "debug".
+    # "debug" is for devgate's own lines, not for those of a library.
     logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 def dropped() -> int:
-    """How many lines were not written, since the start: nobody read them, or they were refused."""
+    """How many lines were not written since the start, because the reader was too slow or gone."""
     return _writer.dropped if _writer else 0
 
 

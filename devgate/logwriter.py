@@ -1,4 +1,4 @@
-"""Log lines leave by a thread of their own: who logs never waits for who reads the log."""
+"""A thread writes the log: code that logs never waits for a reader of the log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import NamedTuple, TextIO
 MAX_WAITING = 10_000  # records that wait for the thread; a pipe's reader may pause for seconds
 MAX_ERRORS = 1_000  # ... and this many more of ERROR and above
 GATHER_SECONDS = 0.02  # between two writes while lines keep coming
-END_SECONDS = 1.0  # how long the end of the process waits for the thread
+END_SECONDS = 1.0  # that the end of the process waits for the thread
 
 
 class Gap(NamedTuple):
@@ -29,9 +29,9 @@ Item = logging.LogRecord | Gap | threading.Event | None  # an event: a flush; No
 class LogWriter(logging.Handler):
     """Takes records from any thread, and never blocks or raises there.
 
-    One thread formats them and writes all that have gathered at once. Up to MAX_WAITING
-    records wait for it; then those below ERROR are dropped and counted, and the first line
-    after them says how many. What `stream` refuses counts as dropped.
+    One thread formats them and writes all that have gathered at once. Up to MAX_WAITING records
+    wait for it. Then those below ERROR are dropped and counted, and the first line after them says
+    how many. Lines that `stream` does not accept count as dropped.
     """
 
     def __init__(self, stream: TextIO, formatter: logging.Formatter) -> None:
@@ -42,7 +42,7 @@ class LogWriter(logging.Handler):
         self._queue: SimpleQueue[Item] = SimpleQueue()
         self._counting = threading.Lock()
         self._ending = threading.Event()
-        self._stream = stream  # for as long as its descriptor is written to
+        self._stream = stream  # keeps its descriptor open
         self._write = _writes_to(stream)
         self._encoding = stream.encoding or "utf-8"
         self._torn = False  # the last write ended within a line
@@ -75,14 +75,14 @@ class LogWriter(logging.Handler):
         self.flush_within(END_SECONDS)
 
     def flush_within(self, seconds: float) -> None:
-        """Wait until all that was logged before is written, so long at the most."""
+        """Wait until all that was logged before is written, at most `seconds`."""
         if not self._ending.is_set():
             written = threading.Event()
             self._queue.put(written)
             written.wait(seconds)
 
     def close(self) -> None:
-        """Write what waits and end the thread. One that hangs is left after END_SECONDS."""
+        """Write the waiting records and end the thread. Waits for it at most END_SECONDS."""
         if not self._ending.is_set():
             self._queue.put(None)
             self._ending.set()
@@ -108,11 +108,13 @@ class LogWriter(logging.Handler):
         records = [item for item in items if isinstance(item, logging.LogRecord | Gap)]
         lines = [self._line(item) for item in records]
         data = b"".join([b"\n", *lines] if self._torn else lines)
-        left = self._write(data)
-        self._torn = not data[: len(data) - left].endswith(b"\n") if left < len(data) else False
-        while left > 0:
+        unwritten = self._write(data)
+        self._torn = (
+            not data[: len(data) - unwritten].endswith(b"\n") if unwritten < len(data) else False
+        )
+        while unwritten > 0:
             item, line = records.pop(), lines.pop()
-            left -= len(line)
+            unwritten -= len(line)
             lost = item.dropped if isinstance(item, Gap) else 1
             with self._counting:
                 self._unreported += lost
@@ -130,7 +132,7 @@ class LogWriter(logging.Handler):
             record = item
         try:
             text = self.format(record)
-        except Exception:  # a call with the wrong arguments is no reason to lose the line
+        except Exception:  # wrong arguments of the call must not lose the line
             record.msg, record.args = f"{record.msg!r} {record.args!r}", ()
             text = self.format(record)
         return f"{text}\n".encode(self._encoding, "backslashreplace")
@@ -149,16 +151,16 @@ def _writes_to(stream: TextIO) -> Callable[[bytes], int]:
         return write
 
     def write_all(data: bytes) -> int:
-        left = memoryview(data)
+        unwritten = memoryview(data)
         # A full disk, a reader that is gone, a terminal that was closed.
         with contextlib.suppress(OSError):
-            while left:
+            while unwritten:
                 try:
-                    left = left[os.write(fd, left) :]
+                    unwritten = unwritten[os.write(fd, unwritten) :]
                 except BlockingIOError:  # whoever shares the terminal has made it so
                     poll = select.poll()
                     poll.register(fd, select.POLLOUT)
                     poll.poll()
-        return len(left)
+        return len(unwritten)
 
     return write_all

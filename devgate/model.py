@@ -1,4 +1,4 @@
-"""Values that every layer speaks: the IMEI, addresses, times, statuses. Standard library only."""
+"""Values of all layers: the IMEI, addresses, times, statuses. Standard library only."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from devgate.errors import CallerError
 
 Imei = NewType("Imei", str)
 
-MAX_DURATION = 64  # characters: more of them are no time that anybody means
-MAX_TIME = 2**37  # seconds since 1970: ids reach no further
+MAX_DURATION = 64  # characters: no meaningful duration is longer
+MAX_TIME = 2**37  # seconds since 1970: ids cannot have a later time
 MAX_TEXT = 976  # bytes of DATA that a frame can carry: 999 less its header
 
 # control.md section 2. A status that is not in it is a failure of the gateway.
@@ -41,16 +41,16 @@ class Called(NamedTuple):
 
 
 class Source(str):
-    """Who asks, as records name it (`http:shop`), with what the one who was let in may see.
+    """Who asks, as records name it (`http:shop`), with the limits of what the caller may see.
 
-    Plain text for the same is somebody who may see all sites.
+    A plain str instead of it is a caller that may see all sites.
     """
 
-    sites: frozenset[str] | None  # whose devices are all that he may see; None: all
+    sites: frozenset[str] | None  # the caller may see only devices of these; None: of all
     person: str  # the name of a person who has logged in; "": a program, or the socket
     address: str  # where it came from, without a port; "": from this machine's socket
     role: str
-    session: str  # the id of the session that he is logged in with; "": none
+    session: str  # the id of the login session; "": none
 
     def __new__(
         cls,
@@ -84,16 +84,16 @@ _TIMES = frozenset({"until", "invitation"})
 
 
 class Moment(str):
-    """A time of an event, as iso() has it. Who tells people of it says it as they read times."""
+    """A time of an event, as iso() has it. It is shown to people in their own form."""
 
 
 def pieces(
-    value: object, said: Callable[[str], str] = str, most: int = 1 << 30, name: str = ""
+    value: object, said: Callable[[str], str] = str, max_length: int = 1 << 30, name: str = ""
 ) -> Iterator[str]:
     """A value of an event as a person reads it: `site: - -> North; enabled: yes -> no`.
 
-    In pieces, for times are Moments. `said` is what the language has for yes and no, `most` the
-    characters of a value, and `name` the field that the value is of.
+    It comes in pieces, because times are Moments. `said` translates yes and no, `max_length`
+    limits the characters of a value, and `name` is the field of the value.
     """
     if isinstance(value, bool):
         yield said("yes" if value else "no")
@@ -103,21 +103,21 @@ def pieces(
             yield ("" if not count else " -> " if changed else "; ") + (
                 "" if changed else f"{field}: "
             )
-            yield from pieces(value[field], said, most, name if changed else str(field))
+            yield from pieces(value[field], said, max_length, name if changed else str(field))
     elif name in _TIMES and isinstance(value, int | float):
         yield Moment(iso(value))
     elif name in _TIMES and isinstance(value, str) and _ISO.fullmatch(value):
         yield Moment(value)
     else:
         if isinstance(value, list | tuple):
-            text = ", ".join("".join(pieces(one, said, most)) for one in value)
+            text = ", ".join("".join(pieces(one, said, max_length)) for one in value)
         else:
             text = "" if value is None else str(value)
-        yield (text if len(text) <= most else text[: most - 3] + "...") or "-"
+        yield (text if len(text) <= max_length else text[: max_length - 3] + "...") or "-"
 
 
 def audit_detail(event: Mapping[str, object]) -> object:
-    """What an event of the audit says of how: changes, what was given, or a text."""
+    """The detail of an event of the audit: changes, given values, or a text."""
     if detail := event.get("changes") or event.get("given"):
         return detail
     if event.get("verdict"):
@@ -141,14 +141,14 @@ def audit_row(event: Mapping[str, object]) -> list[object]:
 
 
 def limits(role: str, sites: frozenset[str] | None) -> str:
-    """What somebody may, for the sentence that refuses him more: `command at North`."""
+    """The limits of a caller, for the sentence that refuses a request: `command at North`."""
     if sites is None:
         return role
     names = sorted(sites)
     return f"{role} at {', '.join(names[:3])}{' and others' if len(names) > 3 else ''}"
 
 
-# Characters that turn text around: what is read would be something else than what is stored.
+# Characters that turn text around: a reader would see another text than is stored.
 BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # as a class of a regular expression has it
 
 _BIDI = re.compile(f"[{BIDI}]")
@@ -160,9 +160,9 @@ _DURATION = re.compile(
 _HOST_PORT = re.compile(r"(?:\[([^\[\]\s]*:[^\[\]\s]*)\]|([^:\[\]\s]*)):([0-9]{1,5})", re.ASCII)
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
-# JSON in few characters, as the standard has it: ValueError for NaN and Infinity, which it lacks.
+# Compact JSON by the standard: ValueError for NaN and Infinity, which it does not have.
 to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
-# For what has half a surrogate pair, which only an escape can carry: there is no UTF-8 for it.
+# For text with half a surrogate pair: UTF-8 cannot encode it, and only an escape can.
 to_ascii_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
@@ -181,7 +181,7 @@ def imei(text: object) -> Imei:
     return Imei(text)
 
 
-# What other systems call our fields. Spelling mistakes are found without a list.
+# Names of our fields in other systems. Spelling mistakes are found without this list.
 _MEANT: Mapping[str, str] = {
     "order": "key", "order_no": "key", "orderno": "key", "order_id": "key", "orderid": "key",
     "order_number": "key", "idempotency_key": "key", "request_id": "key",
@@ -194,8 +194,8 @@ _MEANT: Mapping[str, str] = {
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The one of the `known` that was probably meant; None: none is near."""
-    import difflib  # for a mistake alone: the CLI runs once for an order
+    """The one of the `known` that was probably meant; None: none is similar."""
+    import difflib  # only after a mistake: the CLI should start fast
 
     return next(iter(difflib.get_close_matches(name[:64].lower(), known, 1)), None)
 
@@ -204,10 +204,10 @@ def unknown_field(name: str, known: Iterable[str]) -> str:
     """A sentence about a field that is none of the `known`: the nearest one, or all of them."""
     known = list(known)
     simple = name[:64].lower().replace("-", "_")
-    near = _MEANT[simple] if _MEANT.get(simple) in known else nearest(simple, known)
+    guess = _MEANT[simple] if _MEANT.get(simple) in known else nearest(simple, known)
     called = name if re.fullmatch(r"[A-Za-z0-9_-]{1,60}", name, re.ASCII) else shown(name)
-    if near:
-        return f"{called}: unknown field; did you mean {near}?"
+    if guess:
+        return f"{called}: unknown field; did you mean {guess}?"
     return f"{called}: unknown field; known are {', '.join(known) or 'none'}"
 
 
@@ -223,10 +223,10 @@ def alternatives(words: Iterable[str], comma: str = ", ", last: str = " or ") ->
     return f"{comma.join(others)}{last}{final}" if others else final
 
 
-def shown(value: object, most: int = 60) -> str:
-    """A value as a message may quote it: never longer than `most` characters, on one line."""
+def shown(value: object, max_length: int = 60) -> str:
+    """A value as a message quotes it: on one line, with at most `max_length` characters."""
     text = "nothing" if value is None else repr(value)
-    return text if len(text) <= most else text[: most - 3] + "..."
+    return text if len(text) <= max_length else text[: max_length - 3] + "..."
 
 
 def duration(text: str) -> float:
@@ -247,11 +247,11 @@ def duration(text: str) -> float:
 
 
 def in_units(seconds: float) -> list[tuple[int, str]]:
-    """A length of time in its two largest units, `[(3, "d"), (4, "h")]`: `1 d 5 s` says more than
-    anybody asked for."""
-    left, parts = max(0, round(seconds)), list[tuple[int, str]]()
+    """A length of time in its two largest units, such as `[(3, "d"), (4, "h")]`. Smaller units are
+    left out."""
+    remaining, parts = max(0, round(seconds)), list[tuple[int, str]]()
     for size, unit in _UNITS:
-        count, left = divmod(left, size)
+        count, remaining = divmod(remaining, size)
         if count:
             parts.append((count, unit))
         elif parts:

@@ -9,7 +9,7 @@ import trio
 
 
 class Pauses:
-    """Runs tasks that may be cancelled at any `await`, and begun again."""
+    """Runs tasks that may be cancelled at any `await`, and started again."""
 
     def __init__(self) -> None:
         self._running: set[trio.CancelScope] = set()
@@ -23,8 +23,8 @@ class Pauses:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Begin the block once tasks may run. A pause ends it at an `await`: the block is left
-        then, without an exception, and is to be entered again."""
+        """Begin the block once tasks may run. A pause cancels the block at an `await`, without an
+        exception outside: the caller then enters it again."""
         while self._on is not None:
             await self._on.wait()
         with trio.CancelScope() as scope:

@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from devgate.store.nodes import Member
     from devgate.upgrade.new import Successor
 
-RETRY_SECONDS = 1.0  # until a database server that is away is asked again
+RETRY_SECONDS = 1.0  # until the next try if the database server cannot be reached
 LOG_INTERVAL_SECONDS = 60.0  # between two lines about that
-EXTEND_TIMEOUT_SECONDS = 60.0  # by which systemd is asked to extend the time of the start
+EXTEND_TIMEOUT_SECONDS = 60.0  # by which systemd is asked to extend the timeout of the start
 
 IS_NODE = (
     "this gateway is a node of a cluster, which is upgraded node by node: drain it "
@@ -58,8 +58,8 @@ log = logging.getLogger("devgate")
 
 
 def check(settings: Settings, *, standby: bool = False) -> None:
-    """Try what can be tried without opening a door. Raises WrongSettings: `serve` ends with the
-    same exit code for it as `serve --check`."""
+    """Check everything that needs no open door. Raises WrongSettings: `serve` ends with the same
+    exit code for it as `serve --check`."""
     try:
         _check(settings, standby)
     except SetupError as err:
@@ -68,14 +68,14 @@ def check(settings: Settings, *, standby: bool = False) -> None:
 
 def _check(settings: Settings, standby: bool) -> None:
     if standby:
-        from devgate.standby import possible  # not for a gateway that does not wait
+        from devgate.standby import possible  # only a standby needs it
 
         possible(settings)
     door_tls.check(settings)
     if settings.control.tokens:
         entries(settings.control.tokens)
     if settings.http.users:
-        from devgate.access.users import entries as users  # a gateway without HTTP needs no Argon2
+        from devgate.access.users import entries as users  # Argon2: not needed without HTTP
 
         users(settings.http.users)
     configured.check(settings)
@@ -87,13 +87,13 @@ def open_to_others(settings: Settings) -> Iterator[str]:
 
 
 def unreachable(settings: Settings) -> Iterator[str]:
-    """The webhooks to which nothing can be posted, in sentences."""
+    """The webhooks that nothing can be posted to, in sentences."""
     yield from configured.private(settings)
 
 
 def promises(settings: Settings) -> Iterator[str]:
-    """What the database server's settings mean for what is confirmed, in sentences."""
-    from devgate.store.promise import look  # not for a gateway that runs
+    """What the settings of the database server mean for confirmed starts, in sentences."""
+    from devgate.store.promise import look  # a running gateway does not need it
 
     yield from look(settings.store.url, cluster=bool(settings.cluster.node))
 
@@ -109,17 +109,16 @@ def serve(
 ) -> None:
     """Block until the gateway has stopped. Raises SetupError for what an operator can correct.
 
-    `read_settings` is called on SIGHUP and may raise SetupError. `prepare` writes rows that shall
-    be in the database: it is called once the database is claimed for this gateway.
-    `standby`: while another gateway works with the database, wait until it does not any more.
-    `alone`: this process does nothing else, so that the command that began it begins a gateway,
-    which can take over from this one.
+    `read_settings` is called on SIGHUP and may raise SetupError. `prepare` writes first rows into
+    the database: it is called once the database is claimed for this gateway. `standby`: wait as
+    long as another gateway works with the database. `alone`: this process does nothing else, so
+    the same command line starts a gateway that can take over from this one.
     """
     logs.set_up(settings.log.level, settings.log.format)
     successor = None
     try:
         if (sock := inherited(os.environ)) is not None:
-            from devgate.upgrade.new import Successor  # not for the first gateway
+            from devgate.upgrade.new import Successor  # only a successor needs it
 
             successor = Successor(sock)
             successor.begin()
@@ -148,11 +147,11 @@ def _serve(
         if app is not None:
             app.write_side_file()
 
-    # Before there is anything to guard: later there may be no memory for its threads.
+    # Early, because later there may be no memory for its threads.
     guard = Guard(before_exit)
     soft, _ = raise_descriptor_limit()
-    # The writer's thread is back in the interpreter for microseconds at a time, and a start
-    # waits for each of them: it must not wait the usual 5 ms for a loop that is busy.
+    # The writer's thread needs the interpreter for some microseconds, several times for each
+    # start. It must not wait the default of 5 ms each time while the loop is busy.
     sys.setswitchinterval(0.0005)
     log.info("descriptors limit=%s devices=%s", soft, capacity())
     check(settings, standby=standby)
@@ -169,8 +168,8 @@ def _serve(
     elif standby:
         from devgate.standby import stand_by
 
-        taken = stand_by(settings)
-        found = None if taken is None else (taken, None)
+        database = stand_by(settings)
+        found = None if database is None else (database, None)
     else:
         opened = activated(os.environ, os.getpid())
         given = Given(opened, must_be_used=True)
@@ -191,7 +190,7 @@ def _serve(
                     None,
                 )
             else:
-                from devgate.build_node import build_node  # not for a gateway that works alone
+                from devgate.build_node import build_node  # only a node needs it
                 from devgate.joined import Joined
 
                 made = build_node(settings, database, member, choose(), _examined)
@@ -203,7 +202,7 @@ def _serve(
         try:
             trio.run(app.run, on_ready)
         finally:
-            # From here on a thread may keep the process alive, although it has no door any more.
+            # From here on the process has no door, and a thread may still keep it alive.
             guard.arm(AFTER_DRAIN_SECONDS, "a thread that does not end")
     except* SetupError as group:
         raise first(group) from None
@@ -215,8 +214,8 @@ def _serve(
 
 
 def _examined(settings: Settings) -> list[Finding]:
-    """What `devgate doctor` finds, by these settings. It blocks."""
-    from devgate.doctor.examine import examine_settings, worst_first  # when somebody asks
+    """The findings of `devgate doctor` for these settings. It blocks."""
+    from devgate.doctor.examine import examine_settings, worst_first  # needed only on request
 
     found = worst_first(examine_settings(settings, settings.control.socket))
     return [Finding(one.severity.value, *one[1:]) for one in found]
@@ -236,16 +235,16 @@ def keep_what_is_loaded() -> None:
 
 
 def _claimed(settings: Settings) -> tuple[Database, Member | None]:
-    """The database, claimed for this gateway alone, or for the node that it is."""
+    """The database, claimed for this gateway alone, or for this node of a cluster."""
     if settings.cluster.node:
-        from devgate.store.node_opening import node_database  # not for one that works alone
+        from devgate.store.node_opening import node_database  # only a node needs it
 
         return node_database(settings.store.url, settings.cluster.node, __version__)
     return claim_database(settings.store.url), None
 
 
 def waiting_for(claim: Callable[[], T]) -> T | None:
-    """The claimed database. Waits for a server that cannot be reached, with one log line a minute.
+    """Claim the database. Waits for a server that cannot be reached, with one log line a minute.
     None: SIGTERM or SIGINT came meanwhile. Raises SetupError for errors that waiting does not
     correct: a wrong password, another gateway."""
     said = -math.inf
@@ -265,6 +264,6 @@ def waiting_for(claim: Callable[[], T]) -> T | None:
 
 
 def first(group: BaseExceptionGroup[SetupError]) -> SetupError:
-    """One of the errors: all are sentences for the same person, and one is enough."""
+    """One of the errors: one sentence is enough for the person who reads it."""
     inner = group.exceptions[0]
     return first(inner) if isinstance(inner, BaseExceptionGroup) else inner

@@ -18,10 +18,10 @@ log = logging.getLogger("devgate")
 def reload(
     gateway: Gateway, journal: Writes, tokens: Tokens | None, read: Callable[[], Settings]
 ) -> None:
-    """Work by what the configuration says now, as far as that needs no restart.
+    """Put changed settings in force, as far as they need no restart.
 
-    `read` reads the configuration. Where it raises SetupError, the old settings stay in force
-    and the log says why. The doors must be open.
+    `read` reads the configuration. If it raises SetupError, the old settings stay in force and the
+    log says why. The doors must be open.
     """
     try:
         new = read()

@@ -23,7 +23,7 @@ from devgate.store.standby import Standby
 
 LOOK_SECONDS = 0.5  # between two looks at the database
 LOG_INTERVAL_SECONDS = 60.0  # between two lines about the same state
-# On one machine the former gateway may still have its doors: until the guard ends it, at most.
+# On one machine the former gateway may still have its doors, at most until its guard ends it.
 DOORS_SECONDS = AFTER_DRAIN_SECONDS + 5.0
 DOOR_LOOK_SECONDS = 0.05
 
@@ -31,7 +31,7 @@ log = logging.getLogger("devgate")
 
 
 def possible(settings: Settings) -> None:
-    """Raises SetupError for settings with which nothing can be waited for."""
+    """Raises SetupError for settings with which a standby is not possible."""
     if settings.cluster.node:
         raise SetupError(
             "serve --standby waits to work alone, and [cluster] node works beside other nodes: "
@@ -47,10 +47,10 @@ def possible(settings: Settings) -> None:
 
 
 def stand_by(settings: Settings) -> Database | None:
-    """The database, once no other gateway works with it: this process owns it then, and its doors
-    can be opened. None: SIGTERM or SIGINT came first.
+    """Wait until no other gateway works with the database, and return it: this process owns it
+    then, and can open its doors. None: SIGTERM or SIGINT came first.
 
-    Raises SetupError for what waiting cannot correct, at the first look that can see it.
+    Raises SetupError for errors that waiting does not correct, as soon as a look finds them.
     """
     with suppress(DoorInUse):  # the other gateway may be one of this machine
         must_be_free(settings.control.socket)
@@ -73,7 +73,7 @@ def stand_by(settings: Settings) -> Database | None:
 
 
 class _Waiting:
-    """What a standby does and says until it takes over."""
+    """The work and the reports of a standby until it takes over."""
 
     def __init__(self, settings: Settings, file: StandbyFile) -> None:
         self.standby = Standby(
@@ -87,7 +87,7 @@ class _Waiting:
         self._key_is_right: bool | None = None  # None: it was not looked at yet
 
     def run(self) -> Database:
-        """Look until the database is this process's own."""
+        """Look until this process owns the database."""
         while True:
             try:
                 database = self.standby.look()
@@ -104,7 +104,7 @@ class _Waiting:
             sleep(LOOK_SECONDS)
 
     def _say(self, what: str, more: str) -> None:
-        """For people who ask at the socket; and in the log, when it is something else."""
+        """Report the state: for callers at the socket, and in the log if it has changed."""
         self._file.say(f"process {os.getpid()} waits as a standby: {what} ({more})")
         same = self._said is not None and self._said[0] == what
         if same and (
@@ -115,8 +115,8 @@ class _Waiting:
         log.info("standing by reason=%s detail=%s", what, more)
 
     def _check_key(self, database: Database) -> None:
-        """Whether the key file opens what was encrypted with it. Raises SetupError the first time;
-        later it is said in the log, for a service without webhooks is better than none."""
+        """Check that the key file decrypts the stored secrets. Raises SetupError the first time.
+        Later it only logs, because a service without webhooks is better than none."""
         first = self._key_is_right is None
         try:
             with database.read() as conn:
@@ -134,10 +134,10 @@ class _Waiting:
 
 
 def wait_for_doors(settings: Settings) -> None:
-    """Until every address is free to listen on: a gateway that was killed on this machine may
-    still have them for a moment, and one that was fenced until it has ended.
+    """Wait until every address is free: a killed gateway on this machine may still have them for a
+    moment, and a fenced one until it has ended.
 
-    Raises SetupError for what stays in the way.
+    Raises SetupError for an address that stays taken.
     """
     ends = monotonic() + DOORS_SECONDS
     said = False

@@ -12,7 +12,7 @@ import trio
 from devgate.gateway.gateway import Gateway
 from devgate.net.poller import Poller
 
-# When the gateway stops. Their sum, with STORE_SECONDS twice, is less than
+# Time limits while the gateway stops. Their sum, with STORE_SECONDS twice, is less than
 # guard.AFTER_DRAIN_SECONDS.
 FLUSH_SECONDS = 1.0  # for bytes that wait to be sent to devices
 STORE_SECONDS = 4.0  # for rows that wait to be written
@@ -46,10 +46,10 @@ async def drain(
     drains: Sequence[Callable[[], Awaitable[None]]],
     patience: float,
 ) -> None:
-    """Drain as in architecture.md section 6: from the doors inwards, each step for a limited time.
+    """Drain in the order of architecture.md section 6: each step has a time limit.
 
-    `drains` end the doors for callers, and the webhooks. `patience`: seconds for the commands
-    that are in flight.
+    `drains` end the doors for callers, and the webhooks. `patience`: seconds to wait for commands
+    in flight.
     """
     dispatcher = gateway.dispatcher
     log.info("draining in_flight=%s patience=%s", dispatcher.in_flight, patience)

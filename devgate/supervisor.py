@@ -36,15 +36,15 @@ log = logging.getLogger("devgate.nodes")
 
 
 class Child(NamedTuple):
-    """What makes one node of them."""
+    """The name and the socket of one node."""
 
     name: str
     socket: str  # the path of its control socket
 
 
 def children(settings: Settings, count: int) -> list[Child]:
-    """The nodes NAME-1 to NAME-N. The first one has the control socket of the configuration, the
-    others have their number in its name. Raises SetupError for what they cannot share."""
+    """The nodes NAME-1 to NAME-N. The first one has the configured control socket; the sockets of
+    the others have their number in the name. Raises SetupError for what nodes cannot share."""
     if not settings.store.url.startswith("postgresql"):
         raise SetupError("--nodes: they share one PostgreSQL; set [store] url", status="400")
     for name, listen in (
@@ -70,7 +70,7 @@ def children(settings: Settings, count: int) -> list[Child]:
 
 
 def environment(child: Child, watched: Mapping[str, str]) -> dict[str, str]:
-    """The environment that makes a gateway this node; `watched` names who hears its beats."""
+    """The environment of this node; `watched` are the variables for its beats."""
     return {
         **{name: value for name, value in os.environ.items() if name not in SYSTEMD},
         **watched,
@@ -122,10 +122,10 @@ class _Supervisor:
             for process in self._running.values():
                 process.send_signal(signal.Signals(number))
             if self._stopping and not self._running:
-                self._waits.cancel()  # all of them wait to be started again
+                self._waits.cancel()  # ends the waits of nodes that are to be restarted
 
     async def _keep(self, node: Child) -> None:
-        """Run one node, again and again."""
+        """Run one node, and restart it each time that it ends."""
         pause = RESTART_SECONDS
         while not self._stopping:
             began = trio.current_time()
@@ -159,23 +159,24 @@ class _Supervisor:
 
 
 def _started(command: Sequence[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    # Not trio's: the kernel tells the child when the thread that has started it ends, and trio
-    # starts processes in threads that come and go.
+    # Not by trio: the kernel signals the child when the thread that has started it ends, and trio
+    # starts processes in threads that end.
     return subprocess.Popen(
         command,
         env=environment,
         stdin=subprocess.DEVNULL,
-        # A Ctrl-C of the terminal is passed on once; twice would end them at once.
+        # In a session of its own: it gets a Ctrl-C once, from the supervisor. A second one would
+        # end it at once.
         start_new_session=True,
         preexec_fn=_end_with_parent,
     )
 
 
 def _end_with_parent() -> None:
-    """In the child: SIGTERM comes when the supervisor is gone, in whatever way."""
+    """In the child: ask the kernel for a SIGTERM when the supervisor ends, for any reason."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM))
 
 
 def command_line(config: str | None) -> list[str]:
-    """How a node is run."""
+    """The command line of a node."""
     return [sys.executable, "-m", "devgate", *(["--config", config] if config else []), "serve"]

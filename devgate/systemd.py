@@ -1,8 +1,8 @@
-"""What systemd is told: that the service is ready, and that it still reads its devices.
+"""Messages to systemd: that the service is ready, and that it still reads its devices.
 
 A process that is frozen keeps its sockets open, so its devices notice nothing. systemd's watchdog
-(`WatchdogSec=`) ends such a process: the kernel then closes them. The same goes for one whose
-loop turns while nobody reads the devices. Without systemd nothing is said.
+(`WatchdogSec=`) ends such a process: then the kernel closes them. It also ends one whose loop runs
+without reading the devices. Without systemd nothing is sent.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from devgate.gateway.gateway import Gateway
 
 STATUS_SECONDS = 10.0
-BEATS = 3  # in the time after which systemd ends the process: one may be lost
-MUST_HEAR_SECONDS = 1.0  # that systemd may take for what is said once, and counts
+BEATS = 3  # within the limit of systemd's watchdog: one may be lost
+MUST_HEAR_SECONDS = 1.0  # to wait for room in systemd's queue, for a message that must arrive
 RECHECK_SECONDS = 0.25  # between two looks at a poller that does not keep up
 LOOKS_SECONDS = 2.5  # the progress of the poller is noted once a second: two notes and a margin
 
@@ -41,7 +41,7 @@ def notify(state: str, patience: float = 0.0) -> None:
 
 
 def starting(status: str, seconds: float) -> None:
-    """Say what the start waits for, and ask for so much more time for it."""
+    """Report what the start waits for, and ask for `seconds` more time."""
     notify(f"STATUS={status}\nEXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
 
 
@@ -62,11 +62,11 @@ def pause(environment: Mapping[str, str], pid: int) -> float | None:
 async def report(
     status: Callable[[], str], keeps_up: Callable[[float], bool] = lambda patience: True
 ) -> None:
-    """Beat until cancelled, as long as the loop turns, and say how the gateway is.
+    """Send beats until cancelled, as long as the loop runs, and report the state of the gateway.
 
-    `status` gives the line that `systemctl status` shows; it is asked every STATUS_SECONDS.
-    `keeps_up` says whether what the service is for was done within the seconds that it is given,
-    half of systemd's patience: there is no beat while it says no.
+    `status` gives the line that `systemctl status` shows; it is called every STATUS_SECONDS.
+    `keeps_up(seconds)` says whether devices were read within the last `seconds`, which is half of
+    systemd's limit: no beat is sent while it returns False.
     Returns at once without a service manager.
     """
     if "NOTIFY_SOCKET" not in os.environ:

@@ -71,7 +71,7 @@ def demos_take_free_ports() -> Iterator[None]:
     from devgate.net.addresses import bind
 
     with ExitStack() as held:
-        for address in (demo.DEVICES, demo.PAGES):
+        for address in (demo.DEVICE_ADDRESS, demo.PAGES_ADDRESS):
             with suppress(SetupError):  # another process of pytest holds it
                 for sock in bind([address]):
                     held.enter_context(sock)

@@ -1,7 +1,7 @@
 """A small file of names, one a line, that people, the CLI and a running gateway share.
 
-It is replaced whole or not at all, one process at a time, and whoever reads it can see
-cheaply whether it changed. Empty lines and lines with `#` in front are comments.
+It is replaced as a whole, by one process at a time, and a reader can check cheaply whether it has
+changed. Empty lines and lines with `#` in front are comments.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Named(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is called: no two entries of a file have one name."""
+        """Its name, which is unique in a file."""
 
 
 T = TypeVar("T", bound=Named)
@@ -41,16 +41,16 @@ class Entry(Named, Protocol):
     """An entry that the database may have, too."""
 
     def line(self) -> str:
-        """What stands for its line in the file: another one where the line differs."""
+        """A text for its line in the file: entries with different lines have different texts."""
 
 
 @dataclass(frozen=True, slots=True)
 class NameFile(Generic[T]):
-    """One kind of such files: what stands in a line, and the words of its errors."""
+    """One kind of such files: the form of its lines, and the words of its errors."""
 
     kind: str  # what a line names: token or user
     setting: str  # that names the file
-    head: str  # the comment that a new file begins with
+    head: str  # the comment at the top of a new file
     shape: str  # of a line, for people
     pattern: re.Pattern[str]  # of a line; its first group is the name
     entry: Callable[..., T]  # from the groups of the pattern
@@ -78,19 +78,19 @@ class NameFile(Generic[T]):
         return list(found.values())
 
     def add(
-        self, path: str | os.PathLike[str], name: str, line: str, *, replace: bool, taken: str
+        self, path: str | os.PathLike[str], name: str, line: str, *, replace: bool, advice: str
     ) -> None:
-        """Add a line for this name, or put it in place of the one that is there.
+        """Add a line for this name, or replace the existing one.
 
         Raises SetupError if the file cannot be written, or if the name is there and is not to be
-        replaced: `taken` says what to do then.
+        replaced: `advice` says what to do then.
         """
 
         def change(lines: Lines) -> Lines:
             others = [text for text in lines if self._name(text) != name]
             if len(others) < len(lines) and not replace:
                 raise SetupError(
-                    f"there is a {self.kind} named {name} already in {os.fspath(path)}; {taken}"
+                    f"there is a {self.kind} named {name} already in {os.fspath(path)}; {advice}"
                 )
             return [*others, line]
 
@@ -100,10 +100,10 @@ class NameFile(Generic[T]):
         """Remove the line of that name. Raises SetupError if there is none."""
 
         def change(lines: Lines) -> Lines:
-            left = [text for text in lines if self._name(text) != name]
-            if len(left) == len(lines):
+            others = [text for text in lines if self._name(text) != name]
+            if len(others) == len(lines):
                 raise SetupError(f"there is no {self.kind} named {name} in {os.fspath(path)}")
-            return left
+            return others
 
         self.change(path, change)
 
@@ -128,8 +128,8 @@ class NameFile(Generic[T]):
             ) from None
 
     def change(self, path: str | os.PathLike[str], change: Callable[[Lines], Lines]) -> None:
-        """Replace the file by one with other lines. Raises SetupError, also for a broken file: a
-        person has to look at that, and it is not written over."""
+        """Replace the file by one with other lines. Raises SetupError, also for a broken file,
+        which is not overwritten: a person has to repair it."""
         path = os.path.realpath(path)  # a link stays one
         folder = os.path.dirname(path)
         temporary = ""
@@ -163,7 +163,7 @@ class NameFile(Generic[T]):
 
 
 class Watched(Generic[T]):
-    """The entries of one file, by name, as it stands now. A missing file has none."""
+    """The current entries of one file, by name. A missing file has none."""
 
     def __init__(self, file: NameFile[T], path: str | os.PathLike[str]) -> None:
         """Raises SetupError for a file that is there and cannot be used."""
@@ -173,8 +173,8 @@ class Watched(Generic[T]):
         self._entries = {entry.name: entry for entry in file.entries(self.path)}
 
     def entries(self) -> dict[str, T]:
-        """Looks at the file, so that a change is in force at once. A file that was broken since
-        leaves the entries as they were."""
+        """The entries. Checks the file, so that a change is in force at once. If the file has
+        become unreadable, the entries stay as they were."""
         if (now := state(self.path)) != self._seen:
             self._seen = now
             try:
@@ -193,7 +193,7 @@ class Watched(Generic[T]):
 
 
 def state(path: str) -> tuple[int, ...]:
-    """Changes when the file does: its bytes, its inode, or who may read it."""
+    """A value that changes when the file does: its bytes, its inode, or its mode."""
     try:
         info = os.stat(path)
     except OSError as err:
@@ -207,7 +207,8 @@ def today() -> str:
 
 
 def _keep_owner(path: str, fd: int) -> None:
-    """Root may change the file of a gateway that runs as somebody else and must still read it."""
+    """Keep the owner if root changes the file: the gateway runs as another user and must read
+    it."""
     try:
         old = os.stat(path)
     except FileNotFoundError:

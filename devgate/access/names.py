@@ -18,7 +18,7 @@ class Busy(Exception):
 
 
 def check_name(name: str, kind: str = "user") -> str:
-    """The name as it is kept (Unicode's NFC). Raises SetupError for what cannot be one."""
+    """The name as it is stored (Unicode's NFC). Raises SetupError for an invalid name."""
     name = unicodedata.normalize("NFC", name)
     if not NAME.fullmatch(name) or len(name) > MAX_NAME or not name.isprintable():
         raise SetupError(

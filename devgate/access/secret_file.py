@@ -1,6 +1,6 @@
-"""The secret that signs sessions, in a file: made once, whole, for its owner alone, and kept.
+"""The file with the secret that signs sessions: made once, atomically, and for its owner alone.
 
-All of it blocks: for a thread, or for the time before the doors are open.
+Everything here blocks: call it in a thread, or before the doors are open.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from pathlib import Path
 from devgate.errors import SetupError
 from devgate.store.folders import sync_folder
 
-SECRET = 32  # bytes at least
+MIN_SECRET_BYTES = 32  # bytes at least
 MAX_FILE = 4096  # bytes that are looked at
-WIDE = 0o027  # bits that nobody needs: all of the others', and the group's writing
+WIDE = 0o027  # bits that are not allowed: all of others, and the group's write bit
 
 
 def secret_of(path: str, *, ours: bool = False, make: bool = True) -> bytes:
-    """The bytes in this file. A missing one is made, for its owner alone. `ours`: nobody has named
-    it, so that it is refused where others could have read or written it.
+    """The bytes in this file. A missing one is made, for its owner alone. `ours`: the path is a
+    default, and the file is refused if others could have read or written it.
 
     Raises SetupError, and FileNotFoundError if it is missing and `make` is not set.
     """
@@ -52,17 +52,17 @@ def _read(path: str, ours: bool) -> bytes:
             " remove it, and the gateway makes another (everybody logs in again),"
             " or chmod 0600 it if nobody has read it"
         )
-    if len(secret) < SECRET:
+    if len(secret) < MIN_SECRET_BYTES:
         raise SetupError(
-            f"the file {path} holds no secret of at least {SECRET} bytes;"
+            f"the file {path} holds no secret of at least {MIN_SECRET_BYTES} bytes;"
             " remove it, and the gateway makes one, or set another [http] secret"
         )
     return secret
 
 
 def _make(path: Path) -> None:
-    """On disk, whole, before it has its name. One that another process has made stays. What root
-    makes belongs to whoever owns the folder: the gateway. Raises OSError."""
+    """Make the file: it is complete and on the disk before it has its name. One of another process
+    stays. One that root makes gets the owner of its folder. Raises OSError."""
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     part.unlink(missing_ok=True)
     fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -71,7 +71,7 @@ def _make(path: Path) -> None:
             folder = path.parent.stat()
             if os.geteuid() == 0 and folder.st_uid != 0:
                 os.fchown(fd, folder.st_uid, folder.st_gid)
-            file.write(secrets.token_hex(SECRET).encode() + b"\n")
+            file.write(secrets.token_hex(MIN_SECRET_BYTES).encode() + b"\n")
             file.flush()
             os.fsync(fd)
         try:

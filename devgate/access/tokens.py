@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 PREFIX = "dg_"  # so that a secret is recognised where it should not be
 MAX_SECRET = 200  # characters; nothing longer is worth hashing
 ROLES = ("read", "command", "admin")
-# The least role that may ask for an operation, whatever way in it comes by. An operation that
-# is not here is for `admin` alone.
+# The least role that may ask for an operation, on every interface. An operation that is not here
+# is only for `admin`.
 OF_ROLE: Mapping[str, Sequence[str]] = {
     "read": (
         "status", "devices", "device", "export", "command", "find", "history", "history_export",
@@ -53,8 +53,8 @@ OF_ROLE: Mapping[str, Sequence[str]] = {
 }  # fmt: skip
 NEEDS: Mapping[str, str] = {name: role for role, names in OF_ROLE.items() for name in names}
 
-# What somebody may ask who is limited to some sites, as far as his role allows it: each of these
-# is about devices of these sites alone (`gateway.operations.sites`). All else is for who has all.
+# The operations for callers that are limited to some sites, as far as their role allows them. Each
+# is limited to the devices of these sites (`gateway.operations.sites`). All others need all sites.
 FOR_SITES = frozenset({
     "start", "stop", "cancel", "status", "devices", "device", "export", "add", "edit", "remove",
     "command", "find", "history", "history_export", "events", "watch", "tap", "sites", "day",
@@ -72,7 +72,7 @@ LINE = re.compile(rf"({NAME.pattern})\s+({'|'.join(ROLES)})\s+(\S+)\s+sha256\$([
 
 
 class Token(NamedTuple):
-    """Whom we know, not what they say to be known. The first four fields are a file's line."""
+    """A known token, without its secret. The first four fields are a file's line."""
 
     name: str
     role: str
@@ -112,7 +112,7 @@ def may(role: str, operation: object, sites: frozenset[str] | None = None) -> bo
 
 
 class Tokens:
-    """All tokens as they are now. A missing file holds none."""
+    """All current tokens. A missing file has none."""
 
     def __init__(self, path: str | os.PathLike[str] | None) -> None:
         """`path`: of their file, if there is one. Raises SetupError for one that is there and
@@ -122,15 +122,16 @@ class Tokens:
         self._by_digest: Mapping[str, Token] = {}
 
     def apply(self, settings: ControlSettings) -> None:
-        """Read this file from now on. Without one the old one stays: no door opens to all."""
+        """Read this file from now on. Without one the old file stays, so that no door is open to
+        everybody."""
         if settings.tokens:
             self.known.move(settings.tokens)
 
     def check(self, secret: object) -> Token | None:
-        """Whose token this is, or None. Looks at the file, so that a change is in force at once.
+        """Whose token this is, or None. Checks the file, so that a change is in force at once.
 
-        A file that was broken since leaves the tokens as they were. What a look-up takes says
-        nothing of a secret: it is found by its hash.
+        If the file has become unreadable, the tokens stay as they were. The time of the look-up
+        tells nothing about a secret, because it is by its hash.
         """
         entries = self.known.entries()
         if not isinstance(secret, str) or len(secret) > MAX_SECRET:
@@ -148,7 +149,7 @@ class Tokens:
 
 
 def new_secret() -> tuple[str, str]:
-    """The secret of a new token, and what is kept of it."""
+    """The secret of a new token, and the digest that is stored."""
     secret = PREFIX + secrets.token_urlsafe(32)
     return secret, _digest(secret)
 
@@ -159,7 +160,7 @@ def entries(path: str | os.PathLike[str]) -> list[Token]:
 
 
 def add(path: str | os.PathLike[str], name: str, role: str = "command") -> str:
-    """Add a token and return its secret, which is kept nowhere.
+    """Add a token and return its secret, which is stored nowhere.
 
     Raises SetupError for a name that is taken or cannot be one, or a file that cannot be written.
     """
@@ -172,7 +173,7 @@ def add(path: str | os.PathLike[str], name: str, role: str = "command") -> str:
     secret, digest = new_secret()
     line = f"{name} {role} {today()} sha256${digest}"
 
-    FILE.add(path, name, line, replace=False, taken="remove it first, or take another name")
+    FILE.add(path, name, line, replace=False, advice="remove it first, or take another name")
     return secret
 
 

@@ -31,10 +31,10 @@ from devgate.net.addresses import network
 log = logging.getLogger(__name__)
 
 LINE = re.compile(rf"(\S+(?: \S+)*?)\s+({'|'.join(ROLES)})\s+(\S+)\s+(\$argon2id\$\S+)")
-# A hash costs 64 MiB and a twentieth of a second: more than two at once are a burden.
-HASHING = 2
-# More that wait for it: who comes then is told to come again. One address may have ten of them,
-# so that one alone keeps nobody out.
+# A hash costs 64 MiB and a twentieth of a second of CPU time. At most this many are made at once.
+MAX_HASHING = 2
+# How many more may wait for it; further ones are told to try again later. One address may have ten
+# of them, so that it cannot use up all.
 MAX_WAITING = 20
 MAX_WAITING_OF_ADDRESS = 10
 
@@ -66,22 +66,22 @@ FILE = NameFile(
 
 
 class Users:
-    """All users as they are now. A missing file holds none."""
+    """All current users. A missing file has none."""
 
     def __init__(
         self,
         path: str | os.PathLike[str] | None,
         keep: Callable[[User, str], Awaitable[bool]] | None = None,
     ) -> None:
-        """`path`: of their file, if there is one. `keep` keeps the new hash of somebody whom the
-        database has, and returns False if it has no such one.
+        """`path`: of their file, if there is one. `keep` stores the new hash of a user in the
+        database, and returns False if there is no such user.
 
         Raises SetupError for a file that is there and cannot be used."""
         self.known = Known(FILE, path)
         self._keep = keep
-        self._turns = trio.CapacityLimiter(HASHING)
+        self._turns = trio.CapacityLimiter(MAX_HASHING)
         self._here: Counter[str] = Counter()  # attempts that wait or are looked at, by network
-        # What a name that nobody has is checked against, so that it takes as long.
+        # An unknown name is checked against this, so that it takes the same time.
         self._nobody = _hasher.hash("nobody's password")
 
     @property
@@ -90,18 +90,18 @@ class Users:
         return self.known.path
 
     def get(self, name: str) -> User | None:
-        """The user of that name, however its letters were put together (Unicode's NFC).
+        """The user of that name, which is normalised (Unicode's NFC).
 
-        Looks at the file, so that a change is in force at once."""
+        Checks the file, so that a change is in force at once."""
         return self.known.entries().get(unicodedata.normalize("NFC", name))
 
     async def check(self, name: str, password: str, address: str = "") -> User | None:
-        """The user, if name and password are right. Takes as long for a name that nobody has.
+        """The user, if name and password are right. Takes the same time for an unknown name.
 
         `address` is where the attempt comes from. Raises Busy if too many wait.
         """
         place = network(address)
-        if self._here.total() >= HASHING + MAX_WAITING:
+        if self._here.total() >= MAX_HASHING + MAX_WAITING:
             raise Busy
         if self._here[place] >= MAX_WAITING_OF_ADDRESS:
             raise Busy
@@ -131,13 +131,13 @@ class Users:
         return user
 
     async def hashed(self, password: str) -> str:
-        """What is kept of a password: its hash, made in a thread when it is this one's turn."""
+        """The hash of a password, which is what is stored. It is made in a thread, in turn."""
         return await trio.to_thread.run_sync(hash_of, password[:MAX_PASSWORD], limiter=self._turns)
 
     def _rehash(self, user: User, password: str) -> User:
-        """The user with a hash at today's cost, in the file, too, if that can be written.
+        """The user with a hash of the current cost, which is also written to the file if possible.
 
-        The user's other sessions end, as with another password: their proof is the old hash.
+        The user's other sessions end, as after a new password: they depend on the old hash.
         """
         try:
             return replace_hash(self.path, user, password)
@@ -147,7 +147,7 @@ class Users:
 
 
 def hash_of(password: str) -> str:
-    """What is kept of a password. It takes a twentieth of a second, and 64 MiB."""
+    """The hash of a password. It takes a twentieth of a second, and 64 MiB."""
     return _hasher.hash(password.encode("utf-8", "surrogatepass"))
 
 
@@ -166,7 +166,7 @@ def entries(path: str | os.PathLike[str]) -> list[User]:
 def add(
     path: str | os.PathLike[str], name: str, role: str, password: str, *, replace: bool = False
 ) -> None:
-    """Add a user; with `replace`, one that is there gets this role and password.
+    """Add a user; with `replace`, an existing one gets this role and password.
 
     Raises SetupError for a name or password that cannot be one, or a file that cannot be
     written.
@@ -178,7 +178,7 @@ def add(
     line = f"{name} {role} {today()} {hash_of(password)}"
     FILE.add(
         path, name, line, replace=replace,
-        taken="take another name, or change the password with --replace",
+        advice="take another name, or change the password with --replace",
     )  # fmt: skip
 
 

@@ -31,7 +31,8 @@ class Certificates:
         self._until = -math.inf
 
     async def known(self) -> Sequence[Certificate]:
-        """As they were at the last look. What cannot be read is left out: its door says so."""
+        """The certificates at the last look. Unreadable ones are left out: their doors report
+        that."""
         files = dict(self._files())
         if files and monotonic() >= self._until:
             self._known = await trio.to_thread.run_sync(_look, files)

@@ -18,16 +18,16 @@ from devgate.webhooks.signature import body
 from devgate.webhooks.webhooks import PERMIT_ADDED
 
 TIMEOUT_SECONDS = 30.0  # seconds for one message, whatever its receiver does
-# Processes at once: 50 MB each for less than a second, as a rule. Receivers that took too long
-# the last time have places of their own, so that those who answer need not wait for them.
+# Processes at once: each usually takes 50 MB for less than a second. Receivers that took too long
+# the last time have places of their own, so that the others need not wait for them.
 QUICK, SLOW = 4, 2
-# What the process inherits: where Python finds its modules, and nothing that may be a secret.
-KEPT = ("PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "TZDIR", "LANG")
+# Variables that the process inherits: they lead to Python's modules, and none can be a secret.
+INHERITED = ("PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "TZDIR", "LANG")
 
 NOTICES: Mapping[str, str] = {"fired": "warning", "cleared": "success", "test": "info"}
 
 
-class Result(NamedTuple):
+class SendResult(NamedTuple):
     """The result of sending a message."""
 
     ok: bool
@@ -55,7 +55,9 @@ class Courier:
         self._quick = trio.CapacityLimiter(QUICK)
         self._slow = trio.CapacityLimiter(SLOW)
 
-    async def send(self, url: str, secret: str, letter: Letter, *, slow: bool = False) -> Result:
+    async def send(
+        self, url: str, secret: str, letter: Letter, *, slow: bool = False
+    ) -> SendResult:
         """Send one letter. `slow`: the receiver took too long the last time."""
         if scheme_of(url) in WEBHOOK:
             return await self._post(url, secret, letter)
@@ -63,12 +65,12 @@ class Courier:
         async with self._slow if slow else self._quick:
             return await self._run(url, request)
 
-    async def look(self, url: str) -> Result:
-        """Whether Apprise knows what the URL means. Nothing is sent."""
+    async def look(self, url: str) -> SendResult:
+        """Check the URL with Apprise. Nothing is sent."""
         async with self._quick:
             return await self._run(url, {})
 
-    async def _run(self, url: str, request: Mapping[str, object]) -> Result:
+    async def _run(self, url: str, request: Mapping[str, object]) -> SendResult:
         given = {
             "url": url, "allow_private": self._allow_private, "permit": PERMIT_ADDED, **request,
         }  # fmt: skip
@@ -80,19 +82,21 @@ class Courier:
                     check=False, deliver_cancel=_kill, env=_environment(), cwd="/",
                 )  # fmt: skip
         except trio.TooSlowError:
-            return Result(False, f"it took longer than {TIMEOUT_SECONDS:g} s", slow=True)
+            return SendResult(False, f"it took longer than {TIMEOUT_SECONDS:g} s", slow=True)
         except OSError as err:
-            return Result(False, f"no process for the message could be made: {err.strerror}")
+            return SendResult(False, f"no process for the message could be made: {err.strerror}")
         try:
             answer: dict[str, Any] = json.loads(done.stdout)
         except ValueError:
             last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
             # The text of a library may contain the URL: only the kind of the error is reported.
             kind = last[0].partition(":")[0][:60] if last else f"exit code {done.returncode}"
-            return Result(False, f"the process for the message failed: {kind}")
-        return Result(answer["ok"], _plain(answer["text"]), shown=_plain(answer.get("shown", "")))
+            return SendResult(False, f"the process for the message failed: {kind}")
+        return SendResult(
+            answer["ok"], _plain(answer["text"]), shown=_plain(answer.get("shown", ""))
+        )
 
-    async def _post(self, url: str, secret: str, letter: Letter) -> Result:
+    async def _post(self, url: str, secret: str, letter: Letter) -> SendResult:
         # Imported here, because a gateway without alerts does not need its library.
         # Reading the system's authorities takes a while, too.
         poster = await trio.to_thread.run_sync(_poster, url, key_of(secret), self._allow_private)
@@ -105,7 +109,7 @@ class Courier:
             with trio.move_on_after(1) as scope:
                 scope.shield = True
                 await poster.aclose()
-        return Result(done.kind == "delivered", done.text)
+        return SendResult(done.kind == "delivered", done.text)
 
 
 def _plain(text: str) -> str:
@@ -116,7 +120,7 @@ def _plain(text: str) -> str:
 def _poster(url: str, key: bytes, allow_private: bool) -> Any:
     from devgate.webhooks.poster import Poster
 
-    return Poster(url, key, allow_private=allow_private, permit=PERMIT_ADDED, most=1)
+    return Poster(url, key, allow_private=allow_private, permit=PERMIT_ADDED, max_connections=1)
 
 
 async def _kill(process: trio.Process) -> None:
@@ -124,4 +128,6 @@ async def _kill(process: trio.Process) -> None:
 
 
 def _environment() -> dict[str, str]:
-    return {name: os.environ[name] for name in KEPT if name in os.environ} | {"LC_ALL": "C.UTF-8"}
+    return {name: os.environ[name] for name in INHERITED if name in os.environ} | {
+        "LC_ALL": "C.UTF-8"
+    }

@@ -1,7 +1,7 @@
 """Decides which subjects of a rule fire, and when a message is due. No I/O, no clock.
 
-A subject is what a rule finds: a machine, a site, a command, a webhook. It *fires* once its
-condition has lasted as long as the rule asks, and is *cleared* when the condition is over.
+A subject is a machine, a site, a command or a webhook that a rule has found. It *fires* once its
+condition has lasted as long as the rule requires, and is *cleared* when the condition is over.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Firing:
     fired_at: float
     told_at: float | None = None
     cleared_at: float | None = None
-    seen_at: float = 0.0  # the last time that it was so
+    seen_at: float = 0.0  # when the condition was last true
     in_flight: bool = False  # a message about it is on its way
 
 
@@ -62,9 +62,9 @@ class Watch:
     beyond: set[str] = field(default_factory=set)  # found and not followed, since the last message
     changed: set[str] = field(default_factory=set)  # subjects whose rows are to be written
     gone: set[str] = field(default_factory=set)  # ... to be deleted
-    _first: dict[str, float] = field(default_factory=dict)  # what is so, and has not fired yet
+    _first: dict[str, float] = field(default_factory=dict)  # since when, of what has not fired yet
     _next_at: float = 0.0  # of the next message
-    _told_at: float = 0.0
+    _reported_at: float = 0.0
 
     def restore(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Restore the rows of an earlier run."""
@@ -73,7 +73,7 @@ class Watch:
             self.firing[subject.id] = Firing(
                 subject, row["fired_at"], row["told_at"], row["cleared_at"], row["fired_at"]
             )
-            self._told_at = max(self._told_at, row["told_at"] or 0.0)
+            self._reported_at = max(self._reported_at, row["told_at"] or 0.0)
 
     def row(self, id: str) -> dict[str, Any]:
         """The row of a subject that fires."""
@@ -99,7 +99,7 @@ class Watch:
         for id, subject in here.items():
             if (one := self.firing.get(id)) is not None:
                 one.seen_at = now
-                self._again(one)
+                self._fire_again(one)
             elif now - self._first[id] >= 60 * self.rule.minutes:
                 self._fire(subject, now)
         self.clear(
@@ -115,7 +115,7 @@ class Watch:
         """Subjects whose condition has lasted as long as the rule asks, of a kind with many."""
         for subject in subjects:
             if (one := self.firing.get(subject.id)) is not None:
-                self._again(one)
+                self._fire_again(one)
             else:
                 self._fire(subject, now)
 
@@ -131,7 +131,7 @@ class Watch:
                 one.cleared_at = now
                 self.changed.add(id)
 
-    def _again(self, one: Firing) -> None:
+    def _fire_again(self, one: Firing) -> None:
         """The condition is true again before a message said that it was over."""
         if one.cleared_at is not None:
             one.cleared_at = None
@@ -161,7 +161,7 @@ class Watch:
         fired = [one for one in waiting if one.told_at is None and one.cleared_at is None]
         cleared = [one for one in waiting if one.cleared_at is not None]
         still = [one for one in waiting if one.told_at is not None and one.cleared_at is None]
-        repeats = self.rule.repeat and now - self._told_at >= 60 * self.rule.repeat
+        repeats = self.rule.repeat and now - self._reported_at >= 60 * self.rule.repeat
         if not (fired or cleared or self.beyond or (still and repeats)):
             return None
         message = Message(
@@ -171,7 +171,7 @@ class Watch:
         for one in (*fired, *cleared):
             one.in_flight = True
         self.beyond.clear()
-        self._told_at, self._next_at = now, now + GATHER_SECONDS
+        self._reported_at, self._next_at = now, now + GATHER_SECONDS
         return message
 
     def delivered(self, message: Message, now: float) -> None:

@@ -10,7 +10,7 @@ from devgate.alerts import wording
 from devgate.alerts.courier import Letter
 from devgate.alerts.engine import Firing, Message
 
-IN_EVENT = 10  # subjects that an event names
+MAX_EVENT_SUBJECTS = 10  # subjects that an event names
 MAX_LABEL = 100  # characters of each
 
 
@@ -40,7 +40,7 @@ def new_id() -> str:
 
 def named(some: Sequence[Firing]) -> list[str]:
     """The first of these, as events name them."""
-    return [one.subject.label[:MAX_LABEL] for one in some[:IN_EVENT]]
+    return [one.subject.label[:MAX_LABEL] for one in some[:MAX_EVENT_SUBJECTS]]
 
 
 def _about(one: Firing) -> dict[str, object]:

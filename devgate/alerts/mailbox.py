@@ -9,15 +9,15 @@ from typing import NoReturn
 
 import trio
 
-from devgate.alerts.courier import Letter, Result
+from devgate.alerts.courier import Letter, SendResult
 
 MAX_WAITING = 50  # letters that wait for one receiver: further ones replace the oldest
 RETRY_SECONDS = (30.0, 120.0, 600.0, 1800.0)  # after each try that failed
 
-Send = Callable[[Letter, bool], Awaitable[Result]]
-# Called behind each try: the letter, what became of it, how many tries, and whether it was the
+Send = Callable[[Letter, bool], Awaitable[SendResult]]
+# Called after each try: with the letter, the result, the number of tries, and whether it was the
 # last one.
-Tried = Callable[[Letter, Result, int, bool], None]
+Tried = Callable[[Letter, SendResult, int, bool], None]
 
 
 @dataclass(slots=True)
@@ -39,11 +39,12 @@ class Mailbox:
         self.error: str | None = None
 
     def put(self, letter: Letter, on_settled: Callable[[], None]) -> None:
-        """Send it as soon as its turn comes. `on_settled`: it was taken, or is given up."""
+        """Send it when its turn comes. `on_settled` is called once it was delivered or given
+        up."""
         self._waiting.append(_Waiting(letter, on_settled))
         if len(self._waiting) > MAX_WAITING:
             lost = self._waiting.popleft()
-            self._tried(lost.letter, Result(False, "pushed out by newer messages"), 0, True)
+            self._tried(lost.letter, SendResult(False, "pushed out by newer messages"), 0, True)
             lost.on_settled()
         self._arrived.set()
 
@@ -53,7 +54,7 @@ class Mailbox:
             self._waiting.popleft().on_settled()
 
     async def run(self) -> NoReturn:
-        """Send letters as they come, for ever."""
+        """Send letters as they come, until cancelled."""
         while True:
             while not self._waiting:
                 self._arrived = trio.Event()

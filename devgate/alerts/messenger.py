@@ -2,7 +2,7 @@
 
 Apprise waits in threads that nothing can end, connects to whatever a URL names, and knows URLs
 that read files. So it runs beside the gateway: the process is killed when it takes too long, and
-`fence` keeps it from private addresses, files and other programs. It reads one JSON object from
+`sandbox` keeps it from private addresses, files and other programs. It reads one JSON object from
 standard input and writes one to standard output.
 """
 
@@ -24,8 +24,9 @@ from devgate.webhooks.public_addresses import is_public, not_public
 
 MAX_REQUEST = 256 * 1024  # bytes
 MAX_SENTENCE = 300  # characters
-# Behind the gateway, but not by much: it takes 0.3 s of the processor, which with 10 became 26 s
-# on a machine with a load of 18. A message has 30 s, and somebody should hear of such a machine.
+# A little behind the gateway: a message takes 0.3 s of the processor. With a value of 10 that
+# became 26 s on a machine with a load of 18. A message has 30 s, and must arrive from such a
+# machine, too.
 NICE = 4
 LIMITS: Mapping[int, int] = {
     resource.RLIMIT_CPU: 20,  # seconds
@@ -33,15 +34,15 @@ LIMITS: Mapping[int, int] = {
     # Apprise reads answers of any size, and unpacks them. It needs about 50 MB itself.
     resource.RLIMIT_DATA: 256 * 1024 * 1024,  # bytes
 }
-LEAST_SECRET = 6  # characters: what is shorter hides nothing
+MIN_SECRET_LENGTH = 6  # characters: what is shorter hides nothing
 
-# Python's own files, and what its modules read of the system; elsewhere on its path, code alone.
+# Python's own files, and system files that its modules read; elsewhere on its path only code.
 READABLE = (
     sys.prefix, sys.base_prefix, "/usr/share/zoneinfo", "/etc/mime.types", "/dev/null",
     "/dev/urandom",
 )  # fmt: skip
 CODE = (".py", ".pyc", ".so")
-# Nothing of this has a place in sending a message.
+# Events of sys.audit() that sending a message never needs.
 NEVER = frozenset((
     "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.system", "os.spawn", "os.remove",
     "os.rename", "os.mkdir", "os.rmdir", "os.chmod", "os.link", "os.symlink", "os.truncate",
@@ -49,20 +50,20 @@ NEVER = frozenset((
 ))  # fmt: skip
 
 
-class Fenced(PermissionError):
-    """What a message may not do."""
+class SandboxError(PermissionError):
+    """Something that this process may not do."""
 
 
-class Fence:
-    """What this process may do from now on, once `raise_` was called. Nothing takes it down."""
+class Sandbox:
+    """Limits what this process may do, from raise_() on. It cannot be undone."""
 
     def __init__(self, *, allow_private: bool, permit: str) -> None:
         self._allow_private = allow_private
         self._permit = permit
         self.refused: str | None = None  # the last thing that was refused
 
-    def raise_(self) -> None:
-        """From now on."""
+    def begin(self) -> None:
+        """Begin to refuse."""
         sys.addaudithook(self._audit)
 
     def _audit(self, event: str, args: tuple[Any, ...]) -> None:
@@ -93,11 +94,11 @@ class Fence:
 
     def _refuse(self, sentence: str) -> None:
         self.refused = sentence
-        raise Fenced(sentence)
+        raise SandboxError(sentence)
 
 
 class Complaints(logging.Handler):
-    """What Apprise says of a delivery that failed."""
+    """Collects what Apprise says of a failed delivery."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -120,10 +121,10 @@ def deliver(request: Mapping[str, Any]) -> dict[str, Any]:
     asset = apprise.AppriseAsset(
         async_mode=False, app_id="devgate", app_desc="devgate", secure_logging=True
     )
-    fence = Fence(allow_private=bool(request["allow_private"]), permit=str(request["permit"]))
+    sandbox = Sandbox(allow_private=bool(request["allow_private"]), permit=str(request["permit"]))
     # All modules of Apprise are read here, the URL is not followed yet.
     service: Any = apprise.Apprise.instantiate("mailto://user:pass@example.com", asset=asset)
-    fence.raise_()
+    sandbox.begin()
     try:
         service = apprise.Apprise.instantiate(url, asset=asset)
         if service is None:
@@ -144,7 +145,7 @@ def deliver(request: Mapping[str, Any]) -> dict[str, Any]:
         complaints.lines.append(f"{type(err).__name__}: {err}")
     if sent:
         return {"ok": True, "text": "it took the message"}
-    text = fence.refused or without_secrets(_last(complaints), url)
+    text = sandbox.refused or without_secrets(_last(complaints), url)
     return {"ok": False, "text": text or "it did not take the message, and nothing says why"}
 
 
@@ -156,31 +157,32 @@ def _last(complaints: Complaints) -> str:
 
 
 def without_secrets(text: str, url: str) -> str:
-    """The text, without what stands in the URL, but for the name of a host."""
-    rest = url.partition("://")[2]
+    """The text without the parts of the URL, except the name of its host."""
+    location = url.partition("://")[2]
     host = ""
-    if "@" in rest or urlsplit(url).scheme.startswith("mailto"):
+    if "@" in location or urlsplit(url).scheme.startswith("mailto"):
         host = urlsplit(url).hostname or ""
-    words = {word for part in (rest, unquote(rest)) for word in re.split(r"[/?&=@:#,;]+", part)}
+    both = location, unquote(location)
+    words = {word for part in both for word in re.split(r"[/?&=@:#,;]+", part)}
     for word in sorted(words, key=len, reverse=True):
-        if len(word) >= LEAST_SECRET and word.lower() != host.lower():
+        if len(word) >= MIN_SECRET_LENGTH and word.lower() != host.lower():
             text = text.replace(word, "...")
     return text
 
 
 def main() -> None:
     """Deliver one message, as standard input says."""
-    with suppress(OSError):  # a service of systemd may not be nice
+    with suppress(OSError):  # systemd may not allow it
         os.nice(NICE)
-    for what, most in LIMITS.items():
-        with suppress(OSError, ValueError):  # it has a lower one
-            resource.setrlimit(what, (most, most))
+    for what, limit in LIMITS.items():
+        with suppress(OSError, ValueError):  # the limit is lower already
+            resource.setrlimit(what, (limit, limit))
     request = json.loads(sys.stdin.buffer.read(MAX_REQUEST))
     out = os.dup(sys.stdout.fileno())
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whatever a library prints
     answer = deliver(request)
     os.write(out, json.dumps(answer).encode())
-    os._exit(0)  # threads that still wait do not keep it
+    os._exit(0)  # does not wait for threads
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ from devgate.store.alert_scope import Scope
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 MAX_RULES, MAX_RECEIVERS = 200, 200
-MAX_OWN = 20  # of each, that are kept by those who see some sites alone, whoever of them
+# Of rules, and of receivers: the maximum for all owners together that may see only some sites.
+MAX_OF_LIMITED_OWNERS = 20
 MAX_MINUTES = 7 * 1440  # that a condition may have to last before it is reported
 MAX_DAYS = 365  # days before a certificate expires
 MAX_REPEAT = 7 * 1440  # minutes
@@ -24,26 +25,26 @@ MAX_ZONE = 64  # characters
 _QUIET = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-3]):([0-5][0-9])", re.ASCII)
 
 
-class Kind(NamedTuple):
+class RuleKind(NamedTuple):
     """A kind of rule, with its default values."""
 
-    minutes: int | None  # for so long a thing has to be so; None: the kind has no such time
+    minutes: int | None  # how long the condition must last; None: the kind has no such time
     sited: bool  # it may be for one site
-    many: bool = False  # each machine or command is one, and there may be thousands
+    many: bool = False  # its subjects are machines or commands, of which there may be thousands
 
 
 # The words are those of "attention" (`gateway.reports.attention`), which finds most of them.
-KINDS: Mapping[str, Kind] = {
-    "offline": Kind(15, True, True),
-    "site_outage": Kind(0, True),
-    "unknown_outcomes": Kind(30, True, True),
-    "failures": Kind(0, False),
-    "unknown_devices": Kind(0, False),
-    "webhook": Kind(5, False),
-    "store": Kind(1, False),
-    "certificate": Kind(None, False),
+KINDS: Mapping[str, RuleKind] = {
+    "offline": RuleKind(15, True, True),
+    "site_outage": RuleKind(0, True),
+    "unknown_outcomes": RuleKind(30, True, True),
+    "failures": RuleKind(0, False),
+    "unknown_devices": RuleKind(0, False),
+    "webhook": RuleKind(5, False),
+    "store": RuleKind(1, False),
+    "certificate": RuleKind(None, False),
 }
-DAYS = 21  # before a certificate expires, where nothing is said
+DAYS = 21  # before a certificate expires, by default
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The URLs that receivers may have: of webhooks, and of services that Apprise knows.
 
-Only services that are reached over HTTP or SMTP are here, for only these can be held to public
-addresses; and none that does something on this machine.
+Only services over HTTP or SMTP are here, because only these can be limited to public addresses;
+and none that acts on this machine.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import tomli
 from devgate.alerts.engine import Firing, Message
 from devgate.alerts.rule import zone_of
 
-NAMED = 20  # subjects that a message names; the others are counted
+MAX_NAMED = 20  # subjects that a message names; the others are counted
 LANGUAGES = ("en", "zh")
 
 
@@ -37,9 +37,9 @@ def words(message: Message, language: str) -> tuple[str, str]:
         lonely = found[0].subject.label if len(found) == 1 and not more else ""
         titles.append(f"{head}{says['colon']}{lonely}" if lonely else head)
         lines.extend(["", head] if lines else [head])
-        lines.extend(_line(each, message, says) for each in found[:NAMED])
-        if len(found) > NAMED:
-            lines.append("- " + says["more"].format(n=len(found) - NAMED))
+        lines.extend(_line(each, message, says) for each in found[:MAX_NAMED])
+        if len(found) > MAX_NAMED:
+            lines.append("- " + says["more"].format(n=len(found) - MAX_NAMED))
         if more:
             lines.append("- " + says["beyond"].format(n=more))
 

@@ -32,8 +32,8 @@ def kind_of(file: Path) -> str:
 
 
 def look_into(file: Path, kind: str) -> Facts | None:
-    """Read all of a copy. Returns how far it goes; of a dump, which is unpacked into nothing, that
-    is not known: None. Raises SetupError for a damaged one."""
+    """Read all of a copy. Returns how far it goes; None for a dump, of which that is not known.
+    Raises SetupError for a damaged one."""
     if kind == "postgresql":
         pg_programs.verify(file)
         return None
@@ -77,8 +77,8 @@ def check_backup(file: Path, settings: Settings) -> Iterator[str]:
 
 
 def check_database(settings: Settings) -> Iterator[str]:
-    """What is wrong with the database that is in use, in sentences. It holds no writer up. Raises
-    SetupError for one that cannot be opened."""
+    """What is wrong with the database in use, in sentences. No writer waits for this. Raises
+    SetupError if it cannot be opened."""
     database = opened(settings.store.url, reach)
     try:
         with database.read() as conn:

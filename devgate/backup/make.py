@@ -25,7 +25,7 @@ SUFFIX = {"sqlite": ".db", "postgresql": ".dump"}
 
 
 def default_name(kind: str, now: float) -> str:
-    """How a backup in a folder is called: names sort by their time."""
+    """The name of a backup in a folder: names sort by time."""
     return f"devgate-{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}{SUFFIX[kind]}"
 
 
@@ -34,8 +34,8 @@ def back_up(
 ) -> tuple[Path, Note]:
     """Write a backup into a new file, or into a folder under a name of its own.
 
-    It is there under its name once it was read again as a whole, and found to be what the
-    database was. Raises SetupError; then nothing is there that was not before.
+    It gets its name once it was read again as a whole and compared with the database. Raises
+    SetupError; then no file is left.
     """
     url = settings.store.url
     kind = "sqlite" if url.startswith("sqlite") else "postgresql"

@@ -14,7 +14,7 @@ from devgate.errors import SetupError
 from devgate.store.copies import Facts
 from devgate.store.modes import new_file
 
-CHUNK = 1 << 20
+READ_BYTES = 1 << 20
 
 
 class Note(NamedTuple):
@@ -68,14 +68,14 @@ def digest(file: Path, also: Callable[[bytes], object] = lambda content: None) -
     """The SHA-256 of a file, in hexadecimal. `also` is given all of it. Raises OSError."""
     found = hashlib.sha256()
     with file.open("rb") as content:
-        while part := content.read(CHUNK):
+        while part := content.read(READ_BYTES):
             found.update(part)
             also(part)
     return found.hexdigest()
 
 
 def fingerprint(key_file: str) -> str | None:
-    """Tells a key file from another, and nothing of the key. None: it cannot be read."""
+    """Distinguishes key files, and tells nothing about the key. None: the file cannot be read."""
     with suppress(OSError):
         content = Path(key_file).read_bytes().strip()
         return hashlib.sha256(b"devgate key file\0" + content).hexdigest()[:16]

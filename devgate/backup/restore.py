@@ -1,4 +1,4 @@
-"""Puts a backup in the database's place, with no gateway running."""
+"""Replaces the database by a backup, with no gateway running."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ BESIDE = ("-wal", "-shm")
 class Restored(NamedTuple):
     """What a restore has done."""
 
-    made_at: float | None  # the moment that the database shows now
+    made_at: float | None  # the time of the database's state now
     newest_event: int
     waiting: int  # starts that wait in it and count as sent from now on
-    aside: Path | None  # where the database is that was there before
+    aside: Path | None  # where the former database is
     warnings: tuple[str, ...]  # secrets that the key file does not open
 
 
@@ -54,8 +54,8 @@ def made_at(file: Path) -> float | None:
 
 
 def restore(settings: Settings, file: Path, *, held: bool) -> Restored:
-    """Put the backup in the database's place. `held`: the gateway is in quarantine from its next
-    start on.
+    """Replace the database by the backup. `held`: the gateway is in quarantine from its next start
+    on.
 
     SQLite's former file stays beside it; PostgreSQL's schema has to be empty. Raises SetupError,
     and nothing is changed then; where PostgreSQL fails behind its own restore, it says so.
@@ -130,7 +130,7 @@ def _put_postgresql(url: str, file: Path, at: float | None, held: bool, seal: Se
 
 
 def _prepared(database: Database, at: float | None, held: bool, seal: Seal) -> Restored:
-    """What is written into a copy before a gateway sees it."""
+    """Change a copy before a gateway uses it."""
     count = 0
     with database.write() as conn:
         if held:
@@ -165,15 +165,15 @@ def _copied(file: Path, part: Path) -> None:
     """For the owner of the folder alone, and on the disk."""
     made = new_file(part)
     with os.fdopen(made, "wb") as to, file.open("rb") as source:
-        shutil.copyfileobj(source, to, notes.CHUNK)
+        shutil.copyfileobj(source, to, notes.READ_BYTES)
         to.flush()
         os.fsync(made)
         give(made, part.parent)
 
 
 def _set_aside(target: Path) -> Path | None:
-    """Move the file that is there, and its log with it: they are one database. The log goes first:
-    one that stayed would be taken for the new file's."""
+    """Move the existing file and its log away: they are one database. The log is first, because
+    one that stayed would be used with the new file."""
     if not target.exists():
         for name in BESIDE:
             target.with_name(target.name + name).unlink(missing_ok=True)

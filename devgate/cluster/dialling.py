@@ -1,4 +1,4 @@
-"""From another node's address to an open connection to that very node."""
+"""Connects to another node at its address, and checks that it is that node."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def _greeted(
     node: str, host: str, port: int, token: str, tls: ssl.SSLContext | None
 ) -> Transport:
     stream = await trio.open_tcp_stream(host, port)
-    # A socket of its own, for the wires of the control channel work on plain ones.
+    # A plain socket, because the transports of the control channel need one.
     sock = socket.socket(fileno=stream.socket.detach())
     try:
         sock.setblocking(False)

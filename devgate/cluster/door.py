@@ -1,4 +1,4 @@
-"""The door at which the other nodes of the cluster ask."""
+"""The door for requests of the other nodes of the cluster."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from devgate.cluster.link import OUTSTANDING
+from devgate.cluster.link import MAX_OUTSTANDING
 from devgate.control.limits import Limits
 from devgate.control.server import ControlServer
 from devgate.control.streams import Begin, Dispatch, Functions
@@ -26,7 +26,7 @@ class PeerNode(NamedTuple):
     sites: frozenset[str] | None = None
 
     def may(self, operation: object) -> bool:
-        """A node asks for whatever its own callers were allowed to ask."""
+        """Always true: the node has checked its own callers."""
         return True
 
 
@@ -43,7 +43,7 @@ class Secret:
         name, _, shown = secret.partition(":")
         wanted = self._secret().encode()
         same = hmac.compare_digest(shown.encode("utf-8", "surrogatepass"), wanted)
-        # Before the first node has made the secret there is none: nobody knows it.
+        # The secret is empty until the first node has made it: then no token is accepted.
         return PeerNode(name) if same and wanted and _NODE.fullmatch(name) else None
 
 
@@ -62,7 +62,7 @@ def door(
         Functions(dispatch, begin),
         access=Secret(secret),
         max_tcp=MAX_CONNECTIONS,
-        limits=Limits(outstanding=OUTSTANDING + 1),  # a ping is always read
+        limits=Limits(outstanding=MAX_OUTSTANDING + 1),  # a ping is always read
         refusals=refusals,
         door="cluster",
         way="node",

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import trio
 
 from devgate.cluster.dialling import send_all
-from devgate.cluster.link import PING_SECONDS, SILENT
+from devgate.cluster.link import MAX_SILENT_PINGS, PING_SECONDS
 from devgate.cluster.wording import PING_ID, LineReader, encoded, meant
 from devgate.control.transport import Transport
 from devgate.gateway.membership import Lost, Reply
@@ -60,7 +60,7 @@ class RemoteStream:
         self._ended = True
         sock = self._transport.sock
         if sock.fileno() != -1:
-            # A reset: the mere end of our side would be no reason for the other one to stop.
+            # With a reset: if only our side ended, the other node would go on sending.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             sock.close()
         await trio.lowlevel.checkpoint()
@@ -74,9 +74,10 @@ class RemoteStream:
                     data = await self._transport.receive()
                 if data is None:
                     silent += 1
-                    if silent >= SILENT:
+                    if silent >= MAX_SILENT_PINGS:
                         raise Lost(
-                            f"node {self._node}: it was silent for {SILENT * PING_SECONDS:g} s"
+                            f"node {self._node}: it was silent for "
+                            f"{MAX_SILENT_PINGS * PING_SECONDS:g} s"
                         )
                     with trio.move_on_after(PING_SECONDS):
                         await send_all(self._transport, self._ping)

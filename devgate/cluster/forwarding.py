@@ -17,10 +17,10 @@ from devgate.gateway.operations.arguments import Args
 from devgate.gateway.operations.reply import Reply, Stream
 from devgate.store import history, nodes
 
-# What a device's connection knows, and its node alone.
+# Operations that need the device's connection, which only its node has.
 AT_DEVICE = frozenset({"tap", "status", "device"})
 LOOKS = frozenset({"status", "device"})
-# What one node does for all, and what is told once: who changed a device.
+# Operations that one node does for all, and changes of devices, whose event must be written once.
 AT_LEADER = frozenset({
     "add", "edit", "remove", "import", "upload", "trim", "webhooks", "webhook_add", "webhook_edit",
     "webhook_remove", "webhook_test", "webhook_replay", "bulk", "bulks", "bulk_start",
@@ -37,7 +37,7 @@ Here = Callable[[Args, str], Awaitable[Any]]
 
 
 class Forwarding:
-    """Hands requests to other nodes. What another one has handed over is not handed on."""
+    """Hands requests to other nodes, except requests that came from another node."""
 
     def __init__(self, gateway: Gateway, node: ClusterNode, hops: Hops) -> None:
         self._gateway = gateway
@@ -60,21 +60,21 @@ class Forwarding:
         except StoreError:
             if args.get("type") not in LOOKS:
                 raise
-            # What the database knows is better than nothing while that node is being missed. An
-            # operation's type has streams, too; a look has none.
+            # The state in the database is better than nothing while that node does not answer. The
+            # type of `here` includes streams; these operations have none.
             return await here(args, source)  # type: ignore[no-any-return]
         if args.get("type") in AT_LEADER:
-            with suppress(StoreError):  # the change is made: this node sees it a second later
+            with suppress(StoreError):  # the change is done, and this node sees it within a second
                 await self._gateway.knowledge.refresh()
         return reply
 
     async def _handed_over(self, place: str, args: Args, source: str) -> Args:
-        """The same import of a file that the other node has by then."""
+        """Upload the file of an import to the other node. Returns the arguments for it there."""
         file, id = args.get("csv"), None
         if file is None or isinstance(file, str):
             return args
-        left = importing.parts(cast("BinaryIO", file))
-        while (data := await trio.to_thread.run_sync(next, left, None)) is not None:
+        parts = importing.parts(cast("BinaryIO", file))
+        while (data := await trio.to_thread.run_sync(next, parts, None)) is not None:
             part = {"type": "upload", "data": data} | ({} if id is None else {"upload": id})
             id = (await self._hops.ask(place, part, source))["upload"]
         if id is None:
@@ -86,7 +86,7 @@ class Forwarding:
         until = trio.current_time() + LEADER_SECONDS
         while True:
             leader: str | None = await self._gateway.records.read(nodes.leader)
-            # Of a node that has just begun this one may not know the address yet.
+            # The address of a node that has just started may not be known here yet.
             if leader == self._node.node or (leader is not None and self._node.address(leader)):
                 return leader
             if leader is None and self._node.leadership.held:

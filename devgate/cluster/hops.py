@@ -15,15 +15,15 @@ from devgate.model import Source
 
 
 class Hops:
-    """What one node asks of others, over its links."""
+    """The requests of this node to others, over its links."""
 
     def __init__(self, links: Links) -> None:
         self._links = links
         self.run = links.run
 
     async def order(self, node: str, order: Order, wait: bool) -> Mapping[str, Any] | None:
-        """Hand an order over, and return the reply. None: its device is not there any more, and
-        nothing was written. Raises Unreachable and Lost."""
+        """Hand an order over, and return the reply. None: its device is not at that node any more,
+        and nothing was written. Raises Unreachable and Lost."""
         reply = await self._links.ask(node, _request_of(order, wait))
         return None if reply.get("moved") else reply
 

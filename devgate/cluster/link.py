@@ -12,15 +12,16 @@ from devgate.control.transport import Transport
 from devgate.gateway.completion import Completion
 from devgate.gateway.membership import Lost, Reply, Unreachable
 
-OUTSTANDING = 1024  # requests under way on one link; the pings come on top
+MAX_OUTSTANDING = 1024  # requests under way on one link; the pings come on top
 PING_SECONDS = 0.5  # between two pings while a reply is outstanding
-SILENT = 4  # such times in a row in which nothing came: two seconds
+MAX_SILENT_PINGS = 4  # such times in a row in which nothing came: two seconds
 IDLE_SECONDS = 60.0  # without a request; then the link is closed
 MAX_UNSENT = 4 * 1024 * 1024  # bytes that may wait for a node that does not read
 
 
 class NodeLink:
-    """From the open transport to its end. `run` is its one task's work, `ask` anybody's.
+    """One link, from the open transport to its end. Its one task calls run(); any task may call
+    ask().
 
     It does not close the transport's socket.
     """
@@ -30,7 +31,7 @@ class NodeLink:
     ) -> None:
         self.address = address
         self.closed = False  # no request is taken any more
-        self.why = ""  # it ended, if not for idleness
+        self.why = ""  # why it ended; "": it was idle
         self._node = node
         self._transport = transport
         self._token = token
@@ -42,12 +43,16 @@ class NodeLink:
         self._outbox: Outbox
 
     async def run(self, opened: Callable[[NodeLink], None]) -> None:
-        """Carry requests until it breaks or has been idle. `opened` hears when it can."""
+        """Carry requests until it breaks or has been idle. `opened` is called once it can."""
         try:
             with self._scope:
                 async with trio.open_nursery() as nursery:
                     self._outbox = Outbox(
-                        self._transport, nursery, SILENT * PING_SECONDS, self._break, MAX_UNSENT
+                        self._transport,
+                        nursery,
+                        MAX_SILENT_PINGS * PING_SECONDS,
+                        self._break,
+                        MAX_UNSENT,
                     )
                     nursery.start_soon(self._read)
                     opened(self)
@@ -58,14 +63,16 @@ class NodeLink:
             self._outbox.close()
 
     async def ask(self, request: Mapping[str, object]) -> Reply:
-        """What the node answers. Raises Unreachable, Lost, or DevgateError as the node did.
+        """The answer of the node. Raises Unreachable, Lost, or DevgateError as the node did.
 
-        Cancelled, the request may still be carried out there.
+        If this is cancelled, the node may still carry out the request.
         """
         if self.closed:
             raise Unreachable(f"node {self._node}: {self.why or 'the link was closed'}")
-        if len(self._waiting) >= OUTSTANDING:
-            raise Unreachable(f"node {self._node} has {OUTSTANDING} requests of ours under way")
+        if len(self._waiting) >= MAX_OUTSTANDING:
+            raise Unreachable(
+                f"node {self._node} has {MAX_OUTSTANDING} requests of ours under way"
+            )
         data = encoded(request, self._last + 1, self._token())
         self._last += 1
         answer: Completion[Reply | Lost] = Completion()
@@ -107,17 +114,17 @@ class NodeLink:
             self._silent = 0
             while self._waiting:
                 await trio.sleep(PING_SECONDS)
-                # Counted, and not timed: had this process been stopped itself, what came in
-                # that time would still have to be read.
+                # Pings are counted instead of seconds: if this process itself was stopped,
+                # bytes that came meanwhile must be read first.
                 self._silent += 1
-                if self._silent >= SILENT:
-                    self._break(f"it was silent for {SILENT * PING_SECONDS:g} s")
+                if self._silent >= MAX_SILENT_PINGS:
+                    self._break(f"it was silent for {MAX_SILENT_PINGS * PING_SECONDS:g} s")
                     return
                 self._outbox.say(encoded({"type": "ping"}, PING_ID, self._token()))
             self._asked = trio.Event()
 
     def _break(self, why: str) -> None:
-        """It is over: what is outstanding is lost. The second time does nothing."""
+        """End the link: outstanding requests are lost. The second time does nothing."""
         if self.closed and not self._waiting:
             return
         self.closed = True

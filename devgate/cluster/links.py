@@ -54,11 +54,11 @@ class Links:
             self._nursery = None
 
     async def ask(self, node: str, request: Mapping[str, object]) -> Reply:
-        """What that node answers.
+        """The answer of that node.
 
-        Raises Unreachable: nothing was done there. Lost: the request went out, and what came of it
-        is unknown. DevgateError: as the node did. Cancelled, the request may still be carried out
-        there.
+        Raises Unreachable: nothing was done there. Lost: the request went out, and its result is
+        unknown. DevgateError: as the node did. If this is cancelled, the node may still carry out
+        the request.
         """
         link = await self._link(node)
         return await link.ask(request)
@@ -106,7 +106,7 @@ class Links:
         """One link, from the first byte to the closed socket."""
 
         def opened(link: NodeLink) -> None:
-            # One to an address that the node has left goes on until it is idle.
+            # A link to a former address of the node stays until it is idle.
             self._links[node] = link
             self._opening.pop((node, address), None)
             opening.set(link)

@@ -16,14 +16,14 @@ PING_ID = 0  # requests are numbered from 1
 
 
 def token_of(node: str, secret: str) -> str:
-    """How a node shows who it is, and that it belongs to the cluster."""
+    """The token by which a node shows its name, and that it belongs to the cluster."""
     return f"{node}:{secret}"
 
 
 def encoded(request: Mapping[str, object], id: int, token: str) -> bytes:
     """A request as it goes out. Raises CallerError (400) for one that is too long.
 
-    The other side would end the link for it, and with it all other requests.
+    The other side would end the link because of it, and all other requests with it.
     """
     data = WORD + to_ascii_json({**request, "id": id, "token": token}).encode()
     if len(data) > MAX_REQUEST:

@@ -40,7 +40,7 @@ def _listed(value: object, expected: str) -> list[object]:
 
 
 def _address(value: object) -> str:
-    """ "HOST:PORT" with a host that is one, and the port without leading zeros."""
+    """ "HOST:PORT" with a valid host, and the port without leading zeros."""
     if not isinstance(value, str):
         raise ValueError(f'"HOST:PORT" expected, not {came(value)}')
     host, port = host_port(value)
@@ -63,7 +63,7 @@ def _address(value: object) -> str:
 
 
 def _advertised(value: object) -> str:
-    """ "HOST:PORT" that others can connect to; nothing: ""."""
+    """ "HOST:PORT" that others can connect to; or ""."""
     if value == "":
         return ""
     address = _address(value)
@@ -99,13 +99,13 @@ def _network(value: object) -> str:
 
 
 def loopback(address: str) -> bool:
-    """True if a checked "HOST:PORT" can be reached from this machine only, by what it says."""
+    """True if a checked "HOST:PORT" is a loopback address."""
     host, _ = host_port(address)
     if host.lower() == "localhost":
         return True
     try:
         parsed = ipaddress.ip_address(host)
     except ValueError:
-        return False  # a name that may mean anything
+        return False  # a name may have any address
     mapped = getattr(parsed, "ipv4_mapped", None)
     return (mapped or parsed).is_loopback

@@ -11,7 +11,7 @@ from devgate.config.tls import TlsSettings
 
 
 class ClusterSettings(Table):
-    """Several gateways that are one fleet on one PostgreSQL."""
+    """Several gateways with one fleet and one PostgreSQL."""
 
     node: Annotated[str, NODE] = setting(
         "", "This gateway's name among the nodes of a cluster; nothing: it works alone.",

@@ -1,5 +1,5 @@
-"""Secrets that stand in files of their own: the credentials that systemd gives a service
-(`LoadCredential=`), and the file of the database's password."""
+"""Secrets in files of their own: credentials of systemd (`LoadCredential=`), and the file with the
+database's password."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _PASSWORD = re.compile(r"^[^:]+://[^/?@]*:[^/?@]*@|[?&]password=")
 
 
 def folder(env: Mapping[str, str], config: Path) -> Path:
-    """Where the credentials are. A command that systemd has not started looks where the service
-    has them that is named like the folder of its configuration (`config`)."""
+    """The folder of the credentials. A command that was not started by systemd uses those of the
+    service with the name of the folder of its configuration (`config`)."""
     given = env.get("CREDENTIALS_DIRECTORY")
     return Path(given) if given else PLACE / f"{config.name}.service"
 
 
 def placed(value: str, where: Path) -> str:
-    """The path of a credential. Raises ValueError for what is no name of one."""
+    """The path of a credential. Raises ValueError for a wrong name."""
     name = value.removeprefix(PREFIX)
     if not _NAME.fullmatch(name):
         raise ValueError(
@@ -53,8 +53,8 @@ def has_password(url: str) -> bool:
 
 
 def with_password(url: str, file: str) -> str:
-    """The URL with the password that the file holds. Raises ValueError with what is wrong, never
-    with the password."""
+    """The URL with the password in the file. Raises ValueError, which says what is wrong and never
+    has the password."""
     try:
         with open(file, "rb") as opened:
             raw = opened.read(MAX_PASSWORD_BYTES + 1)

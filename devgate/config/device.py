@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import model_validator
 
 from devgate.config.addresses import addresses, loopback, networks
-from devgate.config.kinds import DAY, SHORTEST, YES_OR_NO, Misfit, one_of, seconds, whole
+from devgate.config.kinds import DAY, MIN_SECONDS, YES_OR_NO, Misfit, one_of, seconds, whole
 from devgate.config.table import Table, setting
 from devgate.config.tls import TlsSettings
 
@@ -18,7 +18,7 @@ class FlappingSettings(Table):
     """When takeovers of one IMEI are reported as flapping."""
 
     takeovers: Annotated[int, whole(1, 10_000)] = setting(5, "This many takeovers of one IMEI ...")
-    within: Annotated[float, seconds(SHORTEST, DAY)] = setting(60, "... within this time.")
+    within: Annotated[float, seconds(MIN_SECONDS, DAY)] = setting(60, "... within this time.")
     starts: Annotated[Literal["refuse", "send"], one_of("refuse", "send")] = setting(
         "refuse", "What becomes of starts meanwhile: 423, or they are sent to whoever came last."
     )
@@ -30,13 +30,13 @@ class DeviceSettings(Table):
     listen: Annotated[list[str], addresses(required=True)] = setting(
         "0.0.0.0:12306", 'Addresses for devices; "[::]:12306" for IPv6.', restart=True
     )
-    idle_timeout: Annotated[float, seconds(SHORTEST, 7 * DAY)] = setting(
+    idle_timeout: Annotated[float, seconds(MIN_SECONDS, 7 * DAY)] = setting(
         180, "Silence after which a connection is closed."
     )
-    register_timeout: Annotated[float, seconds(SHORTEST, DAY)] = setting(
+    register_timeout: Annotated[float, seconds(MIN_SECONDS, DAY)] = setting(
         120, "How long a connection may go without a good registration."
     )
-    partial_timeout: Annotated[float, seconds(SHORTEST, 3600)] = setting(
+    partial_timeout: Annotated[float, seconds(MIN_SECONDS, 3600)] = setting(
         10, "How long half a frame waits for its rest."
     )
     heartbeat_grace: Annotated[float, seconds(0, 60)] = setting(

@@ -1,4 +1,4 @@
-"""DEVGATE_<TABLE>__<KEY>: the environment's say over the file."""
+"""DEVGATE_<TABLE>__<KEY>: variables that override the file."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def variable(path: Path) -> str:
 
 
 def overrides(env: Mapping[str, str]) -> tuple[dict[Path, Word], list[str]]:
-    """The settings that the environment gives, and a sentence for each that is none.
+    """The settings in the environment, and a sentence for each variable that is not one.
 
-    A name with two underscores in it is meant for us. Others (DEVGATE_SOCKET, and what a
-    container platform adds for a service called devgate) are not, unless it is a key with
-    one underscore too few.
+    A name with two underscores in it is meant as a setting. Others are not (DEVGATE_SOCKET, and
+    variables that a container platform adds for a service called devgate), unless the name is a
+    key with one underscore too few.
     """
     known = {variable(path): path for path in keys_of(Settings)}
     slips = {PREFIX + "_".join(path).upper(): name for name, path in known.items()}
@@ -49,9 +49,9 @@ def overrides(env: Mapping[str, str]) -> tuple[dict[Path, Word], list[str]]:
 
 
 def merge(data: dict[str, Any], given: Mapping[Path, Word]) -> None:
-    """Put the environment's values into what a file holds.
+    """Put the environment's values into the values of a file.
 
-    Where the file has something else in a table's place, that is left for the check to find.
+    If the file has another value where a table should be, it stays, and the check reports it.
     """
     for path, value in given.items():
         table: Any = data
@@ -62,7 +62,8 @@ def merge(data: dict[str, Any], given: Mapping[Path, Word]) -> None:
 
 
 def _is_text(value: str) -> bool:
-    """Python keeps bytes that are no UTF-8 as lone surrogates, which no frame or URL can carry."""
+    """Whether it has no lone surrogates. Python uses these for bytes that are not UTF-8, which no
+    frame or URL can carry."""
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -71,7 +72,7 @@ def _is_text(value: str) -> bool:
 
 
 def _unknown(name: str, known: list[str]) -> str:
-    tails = [other.removeprefix(PREFIX) for other in known]  # what they share would seem alike
+    tails = [other.removeprefix(PREFIX) for other in known]  # the prefix makes all of them similar
     close = difflib.get_close_matches(name.removeprefix(PREFIX)[:100].upper(), tails, 1)
     hint = f"; did you mean {PREFIX}{close[0]}?" if close else ""
     shortened = name if name.isprintable() and len(name) <= 100 else shown(name, 100)

@@ -1,4 +1,5 @@
-"""Finds what a configuration exposes: plain text off loopback, wide modes, readable secrets."""
+"""Finds what a configuration exposes: plain text off loopback, wide file modes, readable
+secrets."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from devgate.config.settings import Settings
 
 OTHERS = 0o006  # a socket's bits: anybody on this machine may command
 READ = 0o004
-# What plain text tells, and when it is meant.
+# What plain text exposes, and when that is intended.
 PROXIED = "tokens and passwords", "a proxy or a tunnel ends TLS"
 PRIVATE = "the nodes' secret", "the network between the nodes is private"
 
@@ -35,7 +36,7 @@ def exposed(settings: Settings) -> Iterator[str]:
         try:
             mode = stat.S_IMODE(os.stat(file).st_mode)
         except OSError:
-            continue  # not there yet, or a matter of whoever opens it
+            continue  # it does not exist yet, or its user reports the error
         if mode & READ:
             yield (
                 f"{key}: {file} can be read by every user of this machine (mode {mode:04o}): "

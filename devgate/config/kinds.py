@@ -18,12 +18,12 @@ from pydantic import PlainValidator, ValidationInfo
 from devgate.config import credentials
 from devgate.model import MAX_TEXT, duration, shown
 
-SHORTEST = 0.01  # seconds: a timeout below one round of the poller would mean nothing
+MIN_SECONDS = 0.01  # seconds: a timeout below one round of the poller would mean nothing
 DAY = 86400
 YEARS = 36500 * DAY
 MAX_SOCKET = 107  # bytes of a Unix socket's path that the kernel takes
-MAX_DURATION = 32  # characters: nobody writes a longer one, and a number of any length costs time
-WIDEST = {"id": "9" * 19, "imei": "9" * 15}  # the longest that a QR pattern is filled in with
+MAX_DURATION = 32  # characters: a number of any length would take time
+WIDEST_VALUES = {"id": "9" * 19, "imei": "9" * 15}  # the longest values in a QR pattern
 
 _PUBLIC = re.compile(
     r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]{1,253})(:[0-9]{1,5})?/?", re.ASCII
@@ -35,16 +35,16 @@ _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class Word(str):
-    """A value from the environment, where all is text: it may stand for a number or a list."""
+    """A value from the environment, where everything is text: it may mean a number or a list."""
 
     __slots__ = ()
 
 
 class Misfit(ValueError):
-    """Values that are sound one by one and do not go together.
+    """Values that are valid one by one and not together.
 
-    `keys` are theirs, dotted, from the table that found it; the first that somebody wrote is
-    the one to point at.
+    `keys` are their keys, dotted, relative to the table that found it. The message points at the
+    first one that is written in the configuration.
     """
 
     def __init__(self, text: str, *keys: str) -> None:
@@ -53,7 +53,7 @@ class Misfit(ValueError):
 
 
 def came(value: object) -> str:
-    """A value as a message may quote it, in the words of TOML and on one line."""
+    """A value as a message quotes it, in the words of TOML and on one line."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dict):
@@ -65,14 +65,16 @@ def came(value: object) -> str:
     return shown(value)
 
 
-def whole(least: int, most: int) -> PlainValidator:
-    """A whole number within bounds. A TOML true is none, although Python calls it an int."""
+def whole(min_value: int, max_value: int) -> PlainValidator:
+    """A whole number within bounds. A TOML true is not one, although it is an int in Python."""
 
     def check(value: object) -> int:
         if isinstance(value, Word) and re.fullmatch(r"[+-]?[0-9]{1,18}", value, re.ASCII):
             value = int(value)
-        if type(value) is not int or not least <= value <= most:
-            raise ValueError(f"a whole number from {least} to {most} expected, not {came(value)}")
+        if type(value) is not int or not min_value <= value <= max_value:
+            raise ValueError(
+                f"a whole number from {min_value} to {max_value} expected, not {came(value)}"
+            )
         return value
 
     return PlainValidator(check)
@@ -98,15 +100,15 @@ def size() -> PlainValidator:
     return PlainValidator(check)
 
 
-def seconds(least: float, most: float) -> PlainValidator:
+def seconds(min_seconds: float, max_seconds: float) -> PlainValidator:
     """Seconds within bounds, from a number or a string like "3m"."""
 
     def check(value: object) -> float:
         given = _number(value)
-        if given is None or not least <= given <= most:  # nan is within no bounds
+        if given is None or not min_seconds <= given <= max_seconds:  # nan is within no bounds
             raise ValueError(
-                f'seconds, or a duration like "3m", from {span(least)} to {span(most)} '
-                f"expected, not {came(value)}"
+                f'seconds, or a duration like "3m", from {span(min_seconds)} to '
+                f"{span(max_seconds)} expected, not {came(value)}"
             )
         return float(given)
 
@@ -210,19 +212,19 @@ def _text(value: object) -> str:
 
 
 def _pattern(value: object) -> str:
-    """A text for every device's QR code, that fits into a frame with any id and IMEI."""
+    """A pattern for the QR text of all devices, which fits into a frame with any id and IMEI."""
     if isinstance(value, str):
         if re.search(r"[{}]", _PLACEHOLDER.sub("", value)):
             raise ValueError(
                 f"only {{id}} and {{imei}} expected between braces, not {came(value)}"
             )
-        _text(_PLACEHOLDER.sub(lambda found: WIDEST[found[0][1:-1]], value))
+        _text(_PLACEHOLDER.sub(lambda found: WIDEST_VALUES[found[0][1:-1]], value))
     return _text(value)
 
 
 def _url(value: object, info: ValidationInfo) -> str:
     """A database's URL. It may hold a password: no message quotes more than its scheme."""
-    scheme, found, rest = value.partition("://") if isinstance(value, str) else ("", "", "")
+    scheme, found, location = value.partition("://") if isinstance(value, str) else ("", "", "")
     if scheme == "postgres":
         raise ValueError('"postgresql://..." expected; "postgres://" is its old name')
     if not found or scheme not in ("sqlite", "postgresql", "postgresql+psycopg"):
@@ -230,8 +232,8 @@ def _url(value: object, info: ValidationInfo) -> str:
         raise ValueError(f'"sqlite:///FILE" or "postgresql://..." expected, not {what}')
     if scheme != "sqlite":
         return str(value)
-    file = rest.removeprefix("/")
-    if file == rest or file in ("", ":memory:"):
+    file = location.removeprefix("/")
+    if file == location or file in ("", ":memory:"):
         raise ValueError('"sqlite:///FILE" expected: the journal has to be kept in a file')
     if "?" in file or "\0" in file:
         raise ValueError('"sqlite:///FILE" expected, without options')
@@ -245,8 +247,8 @@ def _url(value: object, info: ValidationInfo) -> str:
 
 
 def _key_file(value: object, info: ValidationInfo) -> str:
-    """The key's file: without a name of its own it stands beside SQLite's file, and for
-    PostgreSQL where relative paths start."""
+    """The file of the key: by default beside SQLite's file, and for PostgreSQL in the folder where
+    relative paths start."""
     url = str(info.data.get("url", ""))
     if value == "" and (file := url.removeprefix("sqlite:///")) != url:
         return f"{file}.key"
@@ -254,7 +256,7 @@ def _key_file(value: object, info: ValidationInfo) -> str:
 
 
 def _public(value: object) -> str:
-    """The URL at which people reach us: where, and nothing behind that."""
+    """The URL at which people reach the gateway: scheme, host and port, without a path."""
     if value == "":
         return ""
     if isinstance(value, str) and _PUBLIC.fullmatch(value):

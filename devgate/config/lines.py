@@ -24,7 +24,7 @@ _TOKEN = re.compile(
 
 
 class Lines:
-    """The line of each key and table of a text. The text has to be TOML: tomli has judged it."""
+    """The line of each key and table of a text, which must be valid TOML (tomli checks that)."""
 
     def __init__(self, text: str) -> None:
         self._lines: dict[Path, int] = {}
@@ -32,9 +32,9 @@ class Lines:
         self._count: dict[Path, int] = {}  # ... how many there have been
         self._table: Path = ()  # the table whose header was read last
         self._item: Path = ()  # the same with its number, where it is one of several
-        self._many = False  # the header that is being read has two brackets
+        self._many = False  # whether the header that is being read has two brackets
         self._key: list[str] = []  # the parts of the key that is being read
-        self._current: Path = ()  # whose value is being read
+        self._current: Path = ()  # the key whose value is being read
         self._open: list[tuple[str, Path]] = []  # brackets of a value, with what they belong to
         self._mode = "key"  # or "header", or "value"
         for kind, token, line in _tokens(text):
@@ -51,14 +51,14 @@ class Lines:
         return frozenset(self._lines)
 
     def exact(self, path: Path) -> int | None:
-        """The line where this key or table first stands, from 1; None if it does not.
+        """The first line of this key or table, from 1; None if it is not there.
 
-        One of several tables is found with its number, from 0, behind their name.
+        For one of several tables the path has its number, from 0, behind their name.
         """
         return self._lines.get(path) or self._numbered.get(path)
 
     def nearest(self, path: Path) -> int | None:
-        """The line of this key, or else of the innermost table around it that stands there."""
+        """The line of this key, or else of the innermost table around it that exists."""
         while path:
             if line := self.exact(path):
                 return line
@@ -76,7 +76,7 @@ class Lines:
             elif mark == "]" and self._key:
                 self._table = self._note((), line)
                 self._number(line)
-                self._mode = "value"  # what else stands on this line means nothing
+                self._mode = "value"  # the other tokens of this line do not matter
         elif self._mode == "key":
             if mark == "[" and not self._open:
                 self._mode, self._many = "header", False
@@ -94,7 +94,7 @@ class Lines:
             self._begin(self._open[-1][0])
 
     def _number(self, line: int) -> None:
-        """Note the table that begins, if it is one of several."""
+        """Number the table that begins, if it is one of several."""
         self._item = ()
         if self._many:
             count = self._count.get(self._table, 0)
@@ -103,7 +103,7 @@ class Lines:
             self._numbered[self._item] = line
 
     def _begin(self, bracket: str) -> None:
-        """Of a bracket or a part in it: an inline table has keys, a list has values."""
+        """Begin a bracket, or a part in it: an inline table has keys, a list has values."""
         self._mode, self._key = ("key" if bracket == "{" else "value"), []
         self._current = self._open[-1][1]
 

@@ -1,4 +1,5 @@
-"""From a file and the environment to settings, or to words that say where to correct what."""
+"""Makes settings from a file and the environment, or messages that say what to correct, and
+where."""
 
 from __future__ import annotations
 
@@ -25,13 +26,13 @@ from devgate.errors import WrongSettings
 from devgate.model import shown
 
 PASSWORD_FILE = ("store", "password_file")
-MAX_COMPLAINTS = 20  # lines: who wrote more mistakes has given us the wrong file
+MAX_COMPLAINTS = 20  # lines: with more errors it is probably the wrong file
 
 Place = tuple[str, ...]
 
 
 class Number(str):
-    """The place of a table among those of one name, from 0. Its line says it to people."""
+    """The number of a table among those of one name, from 0. People get its line instead."""
 
     __slots__ = ()
 
@@ -87,8 +88,8 @@ def differences(old: Settings, new: Settings) -> tuple[list[str], list[str]]:
     restart: list[str] = []
     for place, held in _changed(old, new, ()):
         (restart if held else reload).append(".".join(place))
-    # The addresses stay what they were until the restart. One that other hosts reach must not
-    # lose its tokens before.
+    # The addresses change only at a restart. Until then, one that other hosts can reach must keep
+    # its tokens.
     if "control.listen" in restart and not new.control.tokens and "control.tokens" in reload:
         reload.remove("control.tokens")
         restart.append("control.tokens")
@@ -121,7 +122,7 @@ def _changed(old: Table, new: Table, around: Place) -> Iterator[tuple[Place, boo
 
 
 class _Origin:
-    """Who gave a value: a variable, or a line of the file."""
+    """The origin of a value: a variable, or a line of the file."""
 
     def __init__(self, file: Path | None, text: str, given: frozenset[Place]) -> None:
         self._file = None if file is None else name_of(file)
@@ -130,21 +131,21 @@ class _Origin:
 
     @cached_property
     def _lines(self) -> Lines:
-        return Lines(self._text)  # only where something is wrong
+        return Lines(self._text)  # needed only for errors
 
     def line(self, place: Place) -> int:
         """For sorting: variables stand in front."""
         return 0 if place in self._given else self._lines.nearest(place) or 0
 
     def written(self, places: Sequence[Place]) -> Place:
-        """The first of these that somebody wrote; else the first."""
+        """The first of these that is written somewhere; else the first."""
         for place in places:
             if place in self._given or self._lines.exact(place):
                 return place
         return places[0]
 
     def says(self, place: Place) -> str:
-        """What stands in front of the sentence about this key."""
+        """The beginning of a message about this key."""
         if place in self._given:
             return variable(place)
         if line := self._lines.nearest(place):
@@ -169,7 +170,7 @@ def _complaints(errors: Sequence[ErrorDetails], origin: _Origin) -> Iterator[str
 
 
 def _parts(key: str) -> Iterator[str]:
-    """A dotted key of ours. No key of ours is a number: what looks like one is a place."""
+    """The parts of a dotted key. No key is a number: a number is the place of a table."""
     for part in key.split("."):
         yield Number(part) if part.isdigit() else part
 
@@ -190,7 +191,7 @@ def _sentence(error: ErrorDetails, place: Place) -> str:
 
 
 def _unknown(place: Place, value: object) -> str:
-    """Of a key or table that there is not, with the one that may have been meant."""
+    """The message for an unknown key or table, with the one that was probably meant."""
     *around, name = place
     table: type[Table] = Settings
     for part in around:
@@ -220,7 +221,7 @@ def _unknown(place: Place, value: object) -> str:
 
 
 def _dotted(place: Place) -> str:
-    """A key as TOML writes it, cut short where it is absurdly long."""
+    """A key in the form of TOML, shortened if it is very long."""
     return ".".join(
         part if re.fullmatch(r"[A-Za-z0-9_-]{1,60}", part, re.ASCII) else shown(part)
         for part in place

@@ -41,8 +41,8 @@ def find_config(option: str | None, env: Mapping[str, str]) -> Path | None:
 
 
 def hides_another(socket: str | None, config: str | None, env: Mapping[str, str]) -> bool:
-    """Whether nothing was named, and a configuration in the current folder was taken in place of
-    the service's: in a clone of the repository lies one. The options are as in find_socket()."""
+    """Whether no configuration was named, and one in the current folder is used instead of the
+    service's: a clone of the repository has one. The options are as in find_socket()."""
     named = socket or config or env.get("DEVGATE_SOCKET") or env.get("DEVGATE_CONFIG")
     return not named and all(map(os.path.exists, PLACES))
 
@@ -85,10 +85,10 @@ def folder_of(file: Path | None) -> Path:
 
 
 def read(file: Path) -> tuple[str, dict[str, Any]]:
-    """A configuration's text and what it holds, unchecked.
+    """A configuration's text and its values, unchecked.
 
-    Raises SetupError, one line with the file and where there is one the line, for what
-    cannot be read or is not TOML.
+    Raises SetupError, one line with the file and if possible the line, for a file that cannot be
+    read or is not TOML.
     """
     name = name_of(file)
     try:
@@ -125,7 +125,7 @@ def name_of(file: Path) -> str:
 
 
 def _said(err: tomli.TOMLDecodeError) -> str:
-    """tomli's words, as a part of a sentence."""
+    """The message of tomli, as a part of a sentence."""
     text = err.msg[:200]
     return f"{text[:1].lower()}{text[1:]} (column {err.colno})"
 

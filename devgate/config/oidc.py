@@ -31,7 +31,7 @@ def _line(value: object) -> str:
 
 
 def _secret(value: object) -> str:
-    """No message quotes it."""
+    """Never quoted in a message."""
     if not isinstance(value, str) or not value.isprintable() or len(value) > MAX_FILE:
         raise ValueError("a text of one line expected, not this")
     return str(value)
@@ -55,7 +55,7 @@ def _scopes(value: object) -> list[str]:
 
 
 def _issuer(value: object) -> str:
-    """Plain text is for a provider on this machine: else anybody between could log in."""
+    """Plain http is only for a provider on this machine: else anybody on the way could log in."""
     if value == "":
         return ""
     url = _line(value)
@@ -65,8 +65,8 @@ def _issuer(value: object) -> str:
     except ValueError:
         parts = urlsplit("")
     host = parts.hostname or ""
-    near = bool(host) and loopback(f"[{host}]:80" if ":" in host else f"{host}:80")
-    good = parts.scheme == "https" or (parts.scheme == "http" and near)
+    local = bool(host) and loopback(f"[{host}]:80" if ":" in host else f"{host}:80")
+    good = parts.scheme == "https" or (parts.scheme == "http" and local)
     if not host or not good or parts.query or parts.fragment or parts.username:
         raise ValueError(
             '"https://HOST/..." expected, as the provider calls itself ("http://" only on this '
@@ -79,7 +79,7 @@ LINE, LINES = PlainValidator(_line), PlainValidator(_lines)
 
 
 class OidcSettings(Table):
-    """Who logs in through a provider of OpenID Connect, and as whom."""
+    """Logins through a provider of OpenID Connect: who may log in, and with which role."""
 
     issuer: Annotated[str, PlainValidator(_issuer)] = setting(
         "", "The provider's URL, as it calls itself; nothing: nobody logs in that way.",
@@ -144,7 +144,8 @@ class OidcSettings(Table):
 
     @property
     def roles(self) -> Mapping[str, Role]:
-        """The role that a value of the claim gives. Empty: roles are those of the users here."""
+        """The role for each value of the claim. Empty: users have the roles that they have
+        here."""
         found: dict[str, Role] = {}
         found |= dict.fromkeys(self.read, "read")
         found |= dict.fromkeys(self.command, "command")
@@ -153,11 +154,11 @@ class OidcSettings(Table):
 
     @property
     def called(self) -> str:
-        """What people call the provider."""
+        """The provider's name for people."""
         return self.label or urlsplit(self.issuer).netloc
 
     def secret(self) -> str:
-        """What is shown to the provider. Blocks: it may be in a file. Raises SetupError."""
+        """The client's secret at the provider. Blocks: it may be in a file. Raises SetupError."""
         file = self.client_secret_file
         if not file:
             return self.client_secret

@@ -17,9 +17,9 @@ from devgate.config.device import DeviceSettings
 from devgate.config.http import HttpSettings as HttpSettings
 from devgate.config.kinds import (
     DAY,
+    MIN_SECONDS,
     MODE,
     PATTERN,
-    SHORTEST,
     SOCKET,
     TEXT,
     YEARS,
@@ -92,7 +92,7 @@ class ControlSettings(Table):
 class CommandSettings(Table):
     """Starts and stops."""
 
-    ack_timeout: Annotated[float, seconds(SHORTEST, 300)] = setting(
+    ack_timeout: Annotated[float, seconds(MIN_SECONDS, 300)] = setting(
         10, "How long a command that was sent waits for the device's result."
     )
     late_window: Annotated[float, seconds(0, DAY)] = setting(

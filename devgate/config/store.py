@@ -10,7 +10,7 @@ from devgate.config.credentials import has_password
 from devgate.config.kinds import (
     DAY,
     KEY_FILE,
-    SHORTEST,
+    MIN_SECONDS,
     URL,
     YEARS,
     Misfit,
@@ -32,7 +32,7 @@ class StoreSettings(Table):
         "", "A file that holds the password of PostgreSQL's user, in place of one in url.",
         restart=True,
     )  # fmt: skip
-    refresh: Annotated[float, seconds(SHORTEST, DAY)] = setting(
+    refresh: Annotated[float, seconds(MIN_SECONDS, DAY)] = setting(
         30, "How long until changes by other programs are seen."
     )
     after_loss: Annotated[Literal["confirm", "resume"], one_of("confirm", "resume")] = setting(

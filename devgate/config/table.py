@@ -26,7 +26,8 @@ def needs_restart(field: FieldInfo) -> bool:
 
 
 class Table(BaseModel):
-    """A table of gateway.toml. Defaults are what one would write there, and are checked alike."""
+    """A table of gateway.toml. Defaults are in the form of the file, and are checked like
+    values."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
@@ -39,7 +40,7 @@ def table_of(field: FieldInfo) -> type[Table] | None:
 
 
 def tables_of(field: FieldInfo) -> type[Table] | None:
-    """What a key stands for that is written as [[key]], as often as one likes; else None."""
+    """The table of a key that is written as [[key]], any number of times; else None."""
     if get_origin(field.annotation) is not list:
         return None
     return _table_among(*get_args(field.annotation))

@@ -1,4 +1,4 @@
-"""Keys that are set and have no effect, for something else is not set."""
+"""Keys that are set and have no effect, because another key is not set."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from devgate.config.table import Table, setting
 
 MAX_URL = 2048  # characters
 MIN_KEY_BYTES, MAX_KEY_BYTES = 24, 64  # bytes of a secret, as Standard Webhooks has it
-NEW_KEY = 32  # of one that we make
+NEW_KEY_BYTES = 32  # of one that we make
 PREFIX = "whsec_"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
@@ -25,8 +25,8 @@ _EVENT = re.compile(r"[a-z]+(\.[a-z_]+)?", re.ASCII)
 
 
 def key_of(secret: str) -> bytes:
-    """The bytes that a secret stands for. Raises ValueError with what was expected, never with
-    the secret."""
+    """The key in a secret. Raises ValueError, which says what was expected and never has the
+    secret."""
     if secret.startswith(PREFIX):
         try:
             key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
@@ -41,13 +41,13 @@ def key_of(secret: str) -> bytes:
 
 
 def new_secret() -> str:
-    """A secret as `[[webhook]] secret` takes it, at random."""
-    return PREFIX + base64.b64encode(secrets.token_bytes(NEW_KEY)).decode()
+    """A new random secret for `[[webhook]] secret`."""
+    return PREFIX + base64.b64encode(secrets.token_bytes(NEW_KEY_BYTES)).decode()
 
 
 def url_of(value: object) -> str:
-    """A URL that can be posted to. Raises ValueError with what was expected, never with the URL:
-    it may hold a password in its query."""
+    """A URL to post to. Raises ValueError, which says what was expected and never has the URL: its
+    query may have a password."""
     try:
         parts = urlsplit(value) if isinstance(value, str) else None
         if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
@@ -118,7 +118,7 @@ class WebhookSettings(Table):
 
     @property
     def called(self) -> str:
-        """The name by which it goes: given, or made of the host and port in the URL."""
+        """Its name: as configured, or made from the host and port of the URL."""
         if self.name:
             return self.name
         return re.sub(r"[^A-Za-z0-9._-]+", "-", urlsplit(self.url).netloc).strip("-._")[:64]
@@ -130,7 +130,7 @@ class WebhookSettings(Table):
 
 
 def webhook_of(given: Mapping[str, object]) -> WebhookSettings:
-    """A webhook that stands in no file. Raises ValueError: the key, and what was expected."""
+    """A webhook that is in no file. Raises ValueError with the key and what was expected."""
     try:
         return WebhookSettings.model_validate(given)
     except ValidationError as err:

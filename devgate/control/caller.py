@@ -45,7 +45,7 @@ class Access(Protocol):
         """Whose token this is, or None. Takes the same time whichever token matches."""
 
 
-class Group(NamedTuple):
+class SocketGroup(NamedTuple):
     """What may be asked by those who can open the Unix socket, and are neither root nor the
     gateway's own user."""
 
@@ -156,10 +156,10 @@ class Caller:
             self._source = ""
 
 
-class Member(Caller):
+class GroupMember(Caller):
     """A caller on the Unix socket. It needs no token, and its source is "socket"."""
 
-    def __init__(self, group: Group, refusals: Refusals) -> None:
+    def __init__(self, group: SocketGroup, refusals: Refusals) -> None:
         super().__init__("", None, Shares(), refusals, way="socket")
         self._group = group
 

@@ -16,7 +16,7 @@ from devgate.control.door import Guest
 from devgate.control.hangups import Hangups
 from devgate.control.intake import Intake
 from devgate.control.limits import Limits
-from devgate.control.outbox import Asked, Outbox, Reply, line, refusal
+from devgate.control.outbox import Outbox, PendingRequest, Reply, line, refusal
 from devgate.control.requests import Args, RequestReader
 from devgate.control.streams import Entry, Streams
 from devgate.control.transport import Transport
@@ -70,7 +70,7 @@ class Connection:
         self._reader = RequestReader()
         self._reader.feed(begun)
         self._intake = Intake(transport, self._reader, urgent, turns)
-        self._begun: deque[Asked] = deque()
+        self._begun: deque[PendingRequest] = deque()
         self._outstanding = 0
         self._fewer = trio.lowlevel.ParkingLot()  # wakes at the end of any request
         self._scope = trio.CancelScope()
@@ -229,7 +229,7 @@ class Connection:
             self._begun.append(asked)
             self._nursery.start_soon(self._answer)
 
-    def _admitted(self, request: dict[str, object]) -> Asked:
+    def _admitted(self, request: dict[str, object]) -> PendingRequest:
         source = "socket"
         if self._caller is not None:
             source = self._caller.admit(request)
@@ -238,7 +238,7 @@ class Connection:
         args: Args = request
         if "id" in request or "token" in request:
             args = {k: v for k, v in request.items() if k not in ("id", "token")}
-        return Asked(request, args, source, partial(self._reply, request))
+        return PendingRequest(request, args, source, partial(self._reply, request))
 
     # Answering
 

@@ -124,7 +124,7 @@ class Outbox:
         self._lost(why)
 
 
-class Asked(NamedTuple):
+class PendingRequest(NamedTuple):
     """One request, on its way to its reply."""
 
     request: Args

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import trio
 
-from devgate.control.caller import Access, Caller, Group, Member, user_of
+from devgate.control.caller import Access, Caller, GroupMember, SocketGroup, user_of
 from devgate.control.connection import Connection
 from devgate.control.door import Door, Guest, Serve
 from devgate.control.hangups import Hangups
@@ -55,7 +55,7 @@ class ControlServer:
         entry: Entry,
         *,
         access: Access | None,
-        group: Group | None = None,
+        group: SocketGroup | None = None,
         max_connections: int = MAX_CONNECTIONS,
         max_tcp: int | None = None,
         limits: Limits | None = None,
@@ -217,7 +217,7 @@ class ControlServer:
     async def _plain(self, guest: Guest, hangups: Hangups) -> None:
         caller = None
         if self._group is not None and user_of(guest.sock) not in self._group.trusted_users:
-            caller = Member(self._group, self._refusals)
+            caller = GroupMember(self._group, self._refusals)
         await self._run(
             Connection(
                 PlainTransport(guest.sock),

@@ -15,7 +15,7 @@ from devgate.store.health import Health
 from devgate.store.server_health import Archive
 
 CHECK = "backups"
-OLD_HOURS, TOO_OLD_HOURS = 36.0, 7 * 24.0  # whoever copies each night has done so by then
+OLD_HOURS, TOO_OLD_HOURS = 36.0, 7 * 24.0  # a nightly backup is younger than the first
 MAKE = "run `devgate backup` each night: a timer of systemd, or cron"
 
 
@@ -90,7 +90,7 @@ def _at(archive: Archive) -> str:
 
 
 def _without(settings: Settings, found: Health | None) -> Finding:
-    """Nothing says where backups are: a matter for whoever has something to lose."""
+    """The finding if the configuration names no folder of backups."""
     file = database.file_of(settings)
     if file is not None and file.with_name(f".{file.name}-litestream").is_dir():
         return ok(CHECK, f"Litestream follows {file}")

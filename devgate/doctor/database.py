@@ -1,4 +1,4 @@
-"""The database: its schema, its state, what it promises, and how fast it grows."""
+"""Checks the database: its schema, its state, its durability settings, and how fast it grows."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from devgate.store.server_health import Server
 
 CHECK = "database"
 DAY = 86400.0
-STEP_SECONDS = 5.0  # an event this far in the future tells of a clock that was set back
+STEP_SECONDS = 5.0  # an event further in the future means that the clock was set back
 SLOW_SECONDS = 0.05
 CLOCK_SECONDS = 1.0  # between this machine and the database's
 OLD_TRANSACTIONS, TOO_OLD_TRANSACTIONS = 1_000_000_000, 1_700_000_000
 CONNECTIONS_SHARE = 0.9
-LONG_SLOT = 2e9  # bytes
-LONG_LOG = 512 * 1024 * 1024  # bytes of SQLite's write-ahead log
+MAX_SLOT_BYTES = 2e9  # bytes
+MAX_LOG_BYTES = 512 * 1024 * 1024  # bytes of SQLite's write-ahead log
 
 
 def file_of(settings: Settings) -> Path | None:
@@ -35,7 +35,7 @@ def file_of(settings: Settings) -> Path | None:
 
 
 def health(settings: Settings) -> Health | Finding:
-    """How the database is, or why that is not known."""
+    """The state of the database, or why it is not known."""
     file = file_of(settings)
     if file is not None and not file.exists():
         return ok(CHECK, f"{file} is not there yet: `devgate serve` makes it")
@@ -95,7 +95,7 @@ def _faults(settings: Settings, found: Health) -> Findings:
             CHECK, f"the index {name} is missing: pages and orders become slow",
             f"in a quiet hour, in the database: {statement}",
         )  # fmt: skip
-    if found.log_size > LONG_LOG:
+    if found.log_size > MAX_LOG_BYTES:
         yield warning(
             CHECK,
             f"SQLite's write-ahead log has {in_bytes(found.log_size)}: a reader keeps it",
@@ -163,7 +163,7 @@ def _server(server: Server) -> Findings:
             "raise max_connections, or end other programs",
         )
     for slot in server.slots:
-        if slot.kept_bytes > LONG_SLOT:
+        if slot.kept_bytes > MAX_SLOT_BYTES:
             yield warning(
                 CHECK,
                 f"PostgreSQL: nobody reads the replication slot {slot.name}, which keeps "
@@ -173,7 +173,7 @@ def _server(server: Server) -> Findings:
 
 
 def _growth(settings: Settings, found: Health) -> Findings:
-    """Whether what is to be kept fits on the disk."""
+    """Whether the rows of the configured time will fit on the disk."""
     file, store = file_of(settings), settings.store
     if file is None or not found.events:
         return

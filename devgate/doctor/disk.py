@@ -1,4 +1,4 @@
-"""The disk that SQLite's file is on: its room, its kind, and what an fsync takes."""
+"""Checks the disk of SQLite's file: free space, file system, and the time of an fsync."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ CHECK = "disk"
 LITTLE, TOO_LITTLE = 2_000_000_000, 200_000_000  # bytes
 SYNCS = 60
 SLOW, TOO_SLOW = 0.020, 0.200  # seconds; a start waits for one fsync before it is sent
-# SQLite's log needs shared memory and locks that these do not give between machines.
+# SQLite's log needs shared memory and locks, which these do not provide between machines.
 NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "ceph", "glusterfs"})
 READ_ONLY = "its file system is read-only: mount it writable"
 VOLATILE = frozenset({"tmpfs", "ramfs"})
 
 
 def examine(file: Path, mounts: Path = Path("/proc/self/mounts")) -> Findings:
-    """The disk of this database file, which need not exist yet."""
+    """Problems of the disk of this database file, which need not exist yet."""
     # The gateway makes folders that are missing.
     folder = next(one for one in file.absolute().parents if one.is_dir())
     yield _kind(folder, mounts)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from devgate.config.settings import Settings
 from devgate.control.client import NoGateway, ask
 from devgate.doctor.finding import Finding, Findings, error, ok, warning
-from devgate.doctor.running import Running
+from devgate.doctor.running import RunningGateway
 from devgate.errors import DoorInUse, SetupError
 from devgate.model import host_port
 from devgate.net.addresses import bind
@@ -22,8 +22,8 @@ CONNECT_SECONDS = 3.0
 MAX_WEBHOOKS = 50
 
 
-def examine(settings: Settings, running: Running | None) -> Findings:
-    """Each listen address: that it is the gateway's, or free where none runs."""
+def examine(settings: Settings, running: RunningGateway | None) -> Findings:
+    """Whether each listen address belongs to the gateway, or is free if none runs."""
     found = []
     for key, address in _addresses(settings):
         found += list(_answers(key, address) if running else _free(key, address))
@@ -84,17 +84,17 @@ def socket_file(path: str, mode: int) -> Findings:
         yield ok("socket", f"{path} has mode {now:04o}")
 
 
-def webhooks(settings: Settings, socket_path: str, running: Running | None) -> Findings:
-    """Whether each receiver can be reached, and what the gateway says of it."""
+def webhooks(settings: Settings, socket_path: str, running: RunningGateway | None) -> Findings:
+    """Whether each receiver can be reached, and problems that the gateway reports."""
     urls = {one.called: one.url for one in settings.webhook}
     if running:
-        yield from _told(socket_path, urls)
+        yield from _reported(socket_path, urls)
     names = list(urls)[:MAX_WEBHOOKS]
     with ThreadPoolExecutor(8) as pool:
         yield from pool.map(lambda name: _reach(name, urls[name]), names)
 
 
-def _told(path: str, urls: dict[str, str]) -> Findings:
+def _reported(path: str, urls: dict[str, str]) -> Findings:
     try:
         reply = ask(path, {"type": "webhooks"})
     except NoGateway:

@@ -16,12 +16,12 @@ from devgate.doctor.finding import Finding, Findings, error, ok, warning
 from devgate.door_tls import tables, tls_of
 from devgate.errors import SetupError
 
-SOON_DAYS, VERY_SOON_DAYS = 21, 3  # whoever renews by itself has done so by then
+SOON_DAYS, VERY_SOON_DAYS = 21, 3  # automatic renewal happens earlier
 RENEW = "renew it: the gateway takes it up by itself, within a minute"
 
 
 def examine(settings: Settings) -> Findings:
-    """What lies open, and each certificate."""
+    """Files that others can read, and certificates that expire."""
     found = [
         warning("exposure", words, "see docs/security.md, and SECURITY.md for the reasons")
         for words in exposed(settings)

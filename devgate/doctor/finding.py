@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Severity(Enum):
-    """How bad it is. In this order they are shown."""
+    """How bad a finding is; findings are shown in this order."""
 
     ERROR = "error"
     """Starts fail, devices cannot connect, or confirmed starts may be lost."""
@@ -17,7 +17,7 @@ class Severity(Enum):
     """It works now, and may not under load, after a power cut, or in some days."""
 
     OK = "ok"
-    """It was looked at, and nothing is wrong."""
+    """It was checked, and nothing is wrong."""
 
 
 class Finding(NamedTuple):
@@ -33,17 +33,17 @@ Findings = Iterator[Finding]
 
 
 def ok(check: str, message: str) -> Finding:
-    """Nothing is wrong."""
+    """A finding that nothing is wrong."""
     return Finding(Severity.OK, check, message)
 
 
 def warning(check: str, message: str, action: str) -> Finding:
-    """It works now."""
+    """A finding about something that works now and may fail later."""
     return Finding(Severity.WARNING, check, message, action)
 
 
 def error(check: str, message: str, action: str) -> Finding:
-    """It does not work, or money is at risk."""
+    """A finding about something that does not work, or may cost money."""
     return Finding(Severity.ERROR, check, message, action)
 
 

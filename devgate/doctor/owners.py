@@ -1,4 +1,4 @@
-"""Whether the gateway's own user may use its files. For root: others see too little."""
+"""Whether the gateway's own user may use its files. Needs root, who can see all of them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from devgate.config.exposure import secret_files
 from devgate.config.settings import Settings
 from devgate.doctor import database
 from devgate.doctor.finding import Finding, Findings, error, ok
-from devgate.doctor.running import Running
+from devgate.doctor.running import RunningGateway
 
 CHECK = "owners"
 READ, WRITE = 4, 2
 
 
-class User(NamedTuple):
-    """Who the gateway runs as."""
+class GatewayUser(NamedTuple):
+    """The user that the gateway runs as."""
 
     uid: int
     groups: frozenset[int]
@@ -38,11 +38,11 @@ class User(NamedTuple):
 
     @property
     def name(self) -> str:
-        """As people know it."""
+        """The user's name, for people."""
         return _name(self.uid)
 
 
-def examine(settings: Settings, running: Running | None) -> Findings:
+def examine(settings: Settings, running: RunningGateway | None) -> Findings:
     """The files of the database and of secrets."""
     user = _user(settings, running)
     if user is None:
@@ -51,22 +51,22 @@ def examine(settings: Settings, running: Running | None) -> Findings:
     yield from faults or [ok(CHECK, f"{user.name} may use its files")]
 
 
-def _user(settings: Settings, running: Running | None) -> User | None:
-    """That of the gateway that runs, else the owner of SQLite's file."""
+def _user(settings: Settings, running: RunningGateway | None) -> GatewayUser | None:
+    """The user of the running gateway; else the owner of SQLite's file."""
     if running is not None and running.pid:
-        # Not that of the socket's file: after an upgrade the process is gone that made it.
+        # Not the owner of the socket's file: after an upgrade the process that made it has ended.
         status = Path(f"/proc/{running.pid}/status").read_text()
         values = {line.split(":")[0]: line.split()[1:] for line in status.splitlines()}
         groups = map(int, [values["Gid"][1], *values["Groups"]])
-        return User(int(values["Uid"][1]), frozenset(groups))
+        return GatewayUser(int(values["Uid"][1]), frozenset(groups))
     file = database.file_of(settings)
     if file is None or not file.exists():
         return None
     found = file.stat()
-    return User(found.st_uid, frozenset([found.st_gid]))
+    return GatewayUser(found.st_uid, frozenset([found.st_gid]))
 
 
-def _faults(settings: Settings, user: User) -> Iterator[Finding]:
+def _faults(settings: Settings, user: GatewayUser) -> Iterator[Finding]:
     file = database.file_of(settings)
     if file is not None:
         beside = (
@@ -77,17 +77,17 @@ def _faults(settings: Settings, user: User) -> Iterator[Finding]:
                 str(one), user, WRITE, f"who may not write to {one}", f"chown {user.name} {one}"
             )
     for _, secret in secret_files(settings):
-        # What systemd gives has a list of its own of who may read it.
+        # Credentials of systemd have an access list of their own.
         if not Path(secret).is_relative_to(credentials.PLACE):
             why = f"who may not read {secret}"
             yield from _fault(secret, user, READ, why, f"chgrp it, and chmod g+r: {secret}")
 
 
-def _fault(file: str, user: User, what: int, why: str, action: str) -> Iterator[Finding]:
+def _fault(file: str, user: GatewayUser, what: int, why: str, action: str) -> Iterator[Finding]:
     try:
         found = os.stat(file)
     except OSError:
-        return  # not there yet, or not to be seen by who asks
+        return  # it does not exist yet, or this user may not see it
     if not user.may(found, what):
         owner, mode = _name(found.st_uid), stat.S_IMODE(found.st_mode)
         yield error(

@@ -1,4 +1,4 @@
-"""The provider of logins: whether it answers, and is the one that the configuration names."""
+"""Checks whether the login provider answers, and is the one in the configuration."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def examine(settings: Settings) -> Findings:
 
 
 async def _look(settings: Settings) -> Finding:
-    # Here, because a gateway without a provider need not carry its libraries.
+    # Imported here: a gateway without a provider does not need its libraries.
     from devgate.http.oidc.asking import ProviderAway, ProviderRequests
     from devgate.http.oidc.provider import Provider
 

@@ -17,14 +17,14 @@ from devgate.store.postgres_url import shown
 CHECK = "gateway"
 
 
-class Running(NamedTuple):
+class RunningGateway(NamedTuple):
     """A gateway that answers at the control socket."""
 
-    pid: int  # 0: an older gateway does not tell
+    pid: int  # 0: unknown, because it is an older version
     status: dict[str, Any]  # its reply to `status`
 
     def descriptors(self) -> int | None:
-        """Its soft limit of open files. None: not to be read by this user."""
+        """Its soft limit of open files. None: this user may not read it."""
         try:
             text = Path(f"/proc/{self.pid}/limits").read_text()
         except OSError:
@@ -33,17 +33,17 @@ class Running(NamedTuple):
         return int(found[1]) if found else None
 
 
-def find(path: str) -> Running | None:
+def find(path: str) -> RunningGateway | None:
     """The gateway at this control socket; None if none answers there."""
     try:
         status = ask(path, {"type": "status"})
     except NoGateway:
         return None
-    return Running(int(status.get("pid") or 0), status)
+    return RunningGateway(int(status.get("pid") or 0), status)
 
 
-def examine(path: str, running: Running | None, version: str) -> Findings:
-    """Whether a gateway answers, and what it says of itself."""
+def examine(path: str, running: RunningGateway | None, version: str) -> Findings:
+    """Whether a gateway answers, and the problems that it reports."""
     if running is None:
         why, action = _why_not(path)
         yield warning(CHECK, why, action)
@@ -94,8 +94,8 @@ def examine(path: str, running: Running | None, version: str) -> Findings:
         yield ok(CHECK, f"it runs and takes starts (process {running.pid})")
 
 
-def same(path: str, running: Running, settings: Settings) -> Findings:
-    """Whether it works by the configuration that is examined, and with that one's database."""
+def same(path: str, running: RunningGateway, settings: Settings) -> Findings:
+    """Whether the gateway uses the examined configuration, and its database."""
     action = (
         "name the gateway's own configuration with --config; if that was changed, restart the "
         "gateway"
@@ -130,7 +130,7 @@ def _real(file: str | None) -> str | None:
 
 
 def _as_shown(url: str) -> str:
-    """A database's URL as a gateway that works with it shows it: SQLite's file without links."""
+    """A database's URL in the form that a gateway shows: SQLite's file without links."""
     file = url.removeprefix("sqlite:///")
     if file != url:
         return f"sqlite:///{os.path.realpath(file)}"
@@ -144,7 +144,7 @@ def _named(file: str | None) -> str:
 
 
 def hidden(path: str) -> bool:
-    """Whether one may run that this user may not speak to."""
+    """Whether a gateway may run that this user may not connect to."""
     return os.path.exists(path) and not os.access(path, os.W_OK)
 
 

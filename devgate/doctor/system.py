@@ -7,12 +7,12 @@ import resource
 from pathlib import Path
 
 from devgate.doctor.finding import Finding, Findings, error, in_bytes, ok, warning
-from devgate.doctor.running import Running
+from devgate.doctor.running import RunningGateway
 from devgate.net.limits import budget
 
-BACKLOG = 1024  # net.core.somaxconn below it drops connections when a whole fleet reconnects
-# A connected device takes this much memory: about 2 KB here (`scripts/bench --quick`), and some
-# 4.5 KB in the kernel.
+MIN_BACKLOG = 1024  # net.core.somaxconn below it drops connections when a whole fleet reconnects
+# Memory of a connected device: about 2 KB in the gateway (`scripts/bench --quick`), and about 4.5
+# KB in the kernel.
 DEVICE_BYTES = 7_000
 CONNTRACK_SHARE = 0.8
 FORGETS_SECONDS = 180  # three heartbeats
@@ -20,15 +20,15 @@ UNSYNCHRONISED = 0x40  # STA_UNSYNC of adjtimex(2)
 PROC = Path("/proc")
 
 
-def examine(devices: int, running: Running | None, proc: Path = PROC) -> Findings:
-    """What this machine allows a fleet of `known` devices."""
+def examine(devices: int, running: RunningGateway | None, proc: Path = PROC) -> Findings:
+    """Problems of this machine for a fleet of so many known devices."""
     yield _descriptors(devices, running)
     yield _memory(devices, proc)
     yield from _kernel(devices, proc)
     yield _clock()
 
 
-def _descriptors(devices: int, running: Running | None) -> Finding:
+def _descriptors(devices: int, running: RunningGateway | None) -> Finding:
     limit = running.descriptors() if running else None
     whose = "the gateway's limit"
     if limit is None:
@@ -82,7 +82,7 @@ def _kernel(devices: int, proc: Path) -> Findings:
 def _kernel_faults(devices: int, proc: Path) -> Findings:
     for name in ("net.core.somaxconn", "net.ipv4.tcp_max_syn_backlog"):
         value = _setting(proc, name)
-        if value is not None and value < BACKLOG:
+        if value is not None and value < MIN_BACKLOG:
             yield warning(
                 "kernel",
                 f"{name} is {value}: connections are dropped when all devices come back at once",
@@ -105,13 +105,13 @@ def _kernel_faults(devices: int, proc: Path) -> Findings:
             "may be lost",
             "sysctl -w net.netfilter.nf_conntrack_tcp_timeout_established=7200",
         )
-    most = _setting(proc, "net.netfilter.nf_conntrack_max")
+    max_tracked = _setting(proc, "net.netfilter.nf_conntrack_max")
     now = _setting(proc, "net.netfilter.nf_conntrack_count") or 0
-    if most is not None and max(now, devices) > most * CONNTRACK_SHARE:
+    if max_tracked is not None and max(now, devices) > max_tracked * CONNTRACK_SHARE:
         yield warning(
             "kernel",
-            f"the firewall follows {most:,} connections at most (nf_conntrack_max); {now:,} are "
-            f"open, and {devices:,} devices are known: further ones are dropped",
+            f"the firewall follows {max_tracked:,} connections at most (nf_conntrack_max); "
+            f"{now:,} are open, and {devices:,} devices are known: further ones are dropped",
             f"sysctl -w net.netfilter.nf_conntrack_max={max(262_144, 4 * devices)}",
         )
 
@@ -124,7 +124,7 @@ def _setting(proc: Path, name: str) -> int | None:
 
 
 class _Timex(ctypes.Structure):
-    """The head of the kernel's `struct timex`; the rest is room."""
+    """The head of the kernel's `struct timex`; the other fields are not used."""
 
     _fields_ = (
         ("modes", ctypes.c_uint),

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from devgate.model import iso, nearest, shown
 
-# Every type of event, and what it says besides the device and the time.
+# Every type of event, and its meaning besides the device and the time.
 KINDS: Mapping[str, str] = {
     "device.online": "a device registered; its address, and the number of its connection",
     "device.offline": "its connection ended; the reason, and its number",
@@ -69,13 +69,13 @@ AUDIT = (
     "device.added", "device.changed", "device.removed", "command.resolved",
 )  # fmt: skip
 
-# Of people and their accounts: for those who may change these, and for webhooks, which they add.
+# Events about people and accounts: only for callers that may change accounts, and for webhooks,
+# which are added by such callers.
 PRIVATE = frozenset(
     kind for kind in AUDIT if kind.partition(".")[0] in ("account", "session", "operation")
 )
 
-# A webhook gets these only if it asks for them by name: a shop's receiver must not learn who logs
-# in.
+# A webhook gets these only if it names them: the receiver of a shop must not learn who logs in.
 NAMED = PRIVATE | {kind for kind in KINDS if kind.startswith("webhook.")}
 
 # `device` stands for all events of devices.
@@ -87,8 +87,8 @@ def must_be_known(names: Iterable[str]) -> None:
     for name in sorted(names):
         if name not in KINDS and name not in GROUPS:
             known = (*sorted(GROUPS), *KINDS)
-            near = nearest(name, known)
-            hint = f"did you mean {near}?" if near else f"there are {', '.join(known)}"
+            guess = nearest(name, known)
+            hint = f"did you mean {guess}?" if guess else f"there are {', '.join(known)}"
             raise ValueError(f"events: no event is called {shown(name)}; {hint}")
 
 
@@ -118,14 +118,14 @@ class Event(NamedTuple):
     @classmethod
     def of(cls, row: Sequence[Any]) -> Event:
         """The event in a row of its table."""
-        return tuple.__new__(cls, row)  # as _make(), in half the time
+        return tuple.__new__(cls, row)  # as _make(), twice as fast
 
     def matches(self, types: Set[str]) -> bool:
         """Whether it is of one of these types; no type stands for all."""
         return not types or self.type in types
 
     def line(self) -> dict[str, object]:
-        """As control.md shows it to those who watch."""
+        """The event in the form of control.md, for `watch`."""
         line: dict[str, object] = {
             "event": self.n,
             "at": iso(self.at),

@@ -1,4 +1,4 @@
-"""The numbered log of events: the latest in memory, all of them in the database."""
+"""The numbered log of events: the newest ones in memory, all of them in the database."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from trio_util import AsyncValue
 
 from devgate.events.kinds import Event
 
-RING_EVENTS = 1024  # events in memory: a reader that is less behind needs no read of the database
+RING_EVENTS = 1024  # events in memory: readers that are closer to the end need no database
 PAGE_EVENTS = 500  # events that are read at once
 
 _event: Callable[[Sequence[Any]], Event] = partial(tuple.__new__, Event)  # Event.of(), sooner
 
 
 class EventPage(NamedTuple):
-    """What a reader gets at once: events behind its position, oldest first."""
+    """A page for a reader: events behind its position, oldest first."""
 
     events: Sequence[Event]
     first: int  # the first number behind the position that is still kept, whatever its type
@@ -78,25 +78,25 @@ class EventLog:
         return int(self._last.value)
 
     def begin_at(self, last: int) -> None:
-        """Another gateway has written until now, up to that number."""
+        """Continue after that number: another gateway has written the log until now."""
         self._last.value = last
 
     def publish(self, rows: Sequence[Sequence[Any]]) -> None:
-        """These events are on disk now, as the columns of Event: their numbers go on from the
-        last."""
+        """Publish events that are on disk now, as the columns of Event. Their numbers follow the
+        last one."""
         if rows:
             events = list(map(_event, rows))
             if self._ring and self._ring[-1].n + 1 != events[0].n:
-                self._ring.clear()  # some were not published, for lack of memory: they are on disk
+                self._ring.clear()  # memory ran out before some were published: they are on disk
             self._ring.extend(events)
             self._last.value = events[-1].n
 
     @contextmanager
     def reading(self, after: int, types: Set[str] = frozenset()) -> Iterator[LogReader]:
-        """A reader of what comes after number `after`: of these types; none given: of all.
+        """A reader of the events after number `after`: of these types; none given: of all.
 
-        A slow reader delays nobody, and misses no event that is still kept: events that are not in
-        memory any more are read from the database.
+        A slow reader delays nobody, and misses no event that still exists: older ones are read
+        from the database.
         """
         reader = LogReader(self, after, types)
         self._readers.add(reader)
@@ -106,7 +106,7 @@ class EventLog:
             self._readers.discard(reader)
 
     async def follow(self, after: int | None = None) -> AsyncGenerator[Event, None]:
-        """Every event after number `after` (None: from now on), in order, for ever.
+        """Every event after number `after` (None: from now on), in order, without end.
 
         Use it with contextlib.aclosing.
         """

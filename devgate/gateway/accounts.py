@@ -142,11 +142,11 @@ class Accounts:
         if self._users is not None:
             kinds.append(("user", self._users.known))
         for kind, known in kinds:
-            if untaken := known.untaken():
-                lines = [_account(kind, one) for one in untaken]
-                taken = await self.change(stored.import_lines, lines)
-                known.offered(untaken)
-                for one in taken:
+            if not_imported := known.not_imported():
+                lines = [_account(kind, one) for one in not_imported]
+                imported = await self.change(stored.import_lines, lines)
+                known.offered(not_imported)
+                for one in imported:
                     log.info("account taken over kind=%s name=%s file=%s", kind, one.name,
                              known.path)  # fmt: skip
                     self._tell("account.added", one)

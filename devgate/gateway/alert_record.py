@@ -6,7 +6,7 @@ import logging
 from collections import deque
 from typing import Any
 
-from devgate.alerts.courier import Letter, Result
+from devgate.alerts.courier import Letter, SendResult
 from devgate.errors import StoreError
 from devgate.gateway.clock import time
 from devgate.gateway.storage import Records
@@ -24,7 +24,7 @@ class AlertRecord:
         self._records = records
         self._unwritten: deque[dict[str, Any]] = deque(maxlen=MAX_UNWRITTEN)
 
-    def note(self, name: str, letter: Letter, result: Result, tries: int, last: bool) -> None:
+    def note(self, name: str, letter: Letter, result: SendResult, tries: int, last: bool) -> None:
         """Record one try to send a message: in the log, the events, and the list of messages."""
         state = "sent" if result.ok else "failed" if last else "waiting"
         if result.ok:

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import trio
 
 from devgate.alerts.certificates import Certificates
-from devgate.alerts.courier import Courier, Letter, Result
+from devgate.alerts.courier import Courier, Letter, SendResult
 from devgate.alerts.engine import Watch
 from devgate.alerts.letters import letter_of, named
 from devgate.alerts.mailbox import Mailbox
@@ -203,15 +203,15 @@ class Alerts:
         if not boxes:
             settled()
 
-    async def _send(self, name: str, letter: Letter, slow: bool) -> Result:
+    async def _send(self, name: str, letter: Letter, slow: bool) -> SendResult:
         try:
             url, secret = await self.opened(self.receivers[name])
             return await self.courier.send(url, secret, letter, slow=slow)
         except SealError as err:
-            return Result(False, str(err))
+            return SendResult(False, str(err))
         except Exception:  # one receiver ends neither the others nor the gateway
             log.exception("alert crashed receiver=%s", name)
-            return Result(False, "it could not be sent: the gateway's log says why")
+            return SendResult(False, "it could not be sent: the gateway's log says why")
 
     async def opened(self, receiver: Receiver) -> tuple[str, str]:
         """The URL and the secret of a receiver. Raises SealError."""
@@ -221,7 +221,9 @@ class Alerts:
 
         return await trio.to_thread.run_sync(in_thread)
 
-    def _tried(self, name: str, letter: Letter, result: Result, tries: int, last: bool) -> None:
+    def _tried(
+        self, name: str, letter: Letter, result: SendResult, tries: int, last: bool
+    ) -> None:
         self.record.note(name, letter, result, tries, last)
         if self._nursery is not None:
             self._nursery.start_soon(self._background.attempt, "alerts", self.record.write)

@@ -1,9 +1,9 @@
 """Sheets of stickers as PDF: rectangles and text, nothing embedded.
 
-Chinese names the font STSong-Light with the character map UniGB-UCS2-H, which PDF knows since
-1.3: the program that shows the file takes a Chinese font of its own for it (looked at: Chromium,
-MuPDF, Poppler). So a thousand stickers stay small and devgate carries no font. What is neither
-Latin nor in GBK cannot be written so (`unwritable`); in SVG and HTML it can.
+Chinese text uses the font STSong-Light with the character map UniGB-UCS2-H, which are part of PDF
+since 1.3: the viewer uses a Chinese font of its own for it (tested: Chromium, MuPDF, Poppler). So
+a thousand stickers are a small file, and devgate needs no font. Characters that are neither Latin
+nor in GBK cannot be written in this way (`unwritable`); in SVG and HTML they can.
 """
 
 from __future__ import annotations
@@ -91,10 +91,11 @@ def _runs(text: str, bold: bool) -> Iterator[tuple[str, int, str]]:
 
 
 def _manner(sign: str) -> tuple[bool, int]:
-    """Whether a Latin font writes it in a line that is not Latin alone, and its stretch.
+    """Whether a Latin font writes it in a line that is not only Latin, and its stretch.
 
-    The Chinese font has all signs a whole em wide, also Greek and Cyrillic ones. Those are
-    squeezed to what `wording.width` takes them for: they would run into the next sticker.
+    In the Chinese font all characters are one em wide, also Greek and Cyrillic ones. Those are
+    narrowed to the width that `wording.width` assumes: otherwise they would reach into the next
+    sticker.
     """
     # Quotes and dashes are in both; beside Chinese they are Chinese ones.
     if sign <= "\xff" or not _in(sign, "gbk"):

@@ -13,10 +13,9 @@ from devgate.labels.wording import Row, long_name, one_row
 A4 = (210.0, 297.0)  # millimetres, as everything here
 FONT = "Arial, Helvetica, 'Liberation Sans', 'Noto Sans CJK SC', 'Microsoft YaHei', sans-serif"
 PAD = 3.0
-QUIET_MODULES = (
-    1  # modules of white around a code, besides PAD: together the four that readers need
-)
-MAX_LINE = 40  # characters of a line of one's own
+# Modules of white around a code, besides PAD: together the four that readers need.
+QUIET_MODULES = 1
+MAX_LINE = 40  # characters of the operator's line
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +27,13 @@ class Label:
     name: str
     site: str
     text: str  # of the QR code
-    line: str = ""  # of the operator's own: "scan to start"
+    line: str = ""  # text of the operator: "scan to start"
     phone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A sheet of stickers as shops sell it."""
+    """A sheet of stickers as it is sold."""
 
     name: str
     columns: int
@@ -117,7 +116,7 @@ def sticker(label: Label, size: Size, number: int) -> Sticker:
 
 
 def wording(label: Label, room: float) -> Sequence[Row]:
-    """The lines of a sticker that is so wide, in units of the height of its IMEI."""
+    """The lines of a sticker of this width, in units of the height of its IMEI."""
     rows = [
         *long_name(label.name or label.number, room),
         one_row(label.site, room),

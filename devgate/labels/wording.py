@@ -1,7 +1,7 @@
-"""What fits on a sticker: text is set smaller or in two lines, and its end is never lost.
+"""Fits text on a sticker: it is made smaller or set in two lines, and its end is never cut.
 
-The end of a name is what tells a machine from the one beside it: "Massage chair 12". What is too
-long even in two small lines loses its middle. Sizes are in units: the height of an IMEI there.
+The end of a name distinguishes machines: "Massage chair 12". A name that is too long for two small
+lines loses its middle. The unit of sizes is the height of the IMEI on the sticker.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import re
 from dataclasses import dataclass
 from unicodedata import east_asian_width
 
-TITLE = 1.25  # a name that has room, and ...
-ALONE = 0.95  # ... one that is set smaller than this is better in two lines
+TITLE = 1.25  # height of a name that has room
+ALONE = 0.95  # a name that would be smaller than this is set in two lines
 SMALLEST = 0.8
-LEADING = 1.5  # from a line to the next one
-WITHIN = 1.2  # ... of the same name
+LEADING = 1.5  # distance from one line to the next
+WITHIN = 1.2  # ... if both are of the same name
 # The last word, or the digits at the end of what has no spaces.
 _END = re.compile(r"\s*(\S*\d\S*|\S{1,12})$")
 
@@ -30,7 +30,7 @@ class Row:
 
 
 def width(text: str) -> float:
-    """About how wide it is, in units of its height."""
+    """The approximate width, in units of its height."""
     return sum(1.0 if east_asian_width(sign) in "WF" else 0.6 for sign in text)
 
 
@@ -56,8 +56,8 @@ def long_name(text: str, room: float) -> list[Row]:
 
 
 def _breaks(text: str) -> list[int]:
-    """Where a second line may begin: at a word or at a Chinese sign, else anywhere but within
-    the number at the end."""
+    """The places where a second line may begin: at a word or at a Chinese character; otherwise
+    anywhere except within the number at the end."""
     places = range(1, len(text))
     words = [at for at in places if text[at - 1].isspace() or _wide(text[at - 1] + text[at])]
     inside = len(text) - len(_last(text))
@@ -79,15 +79,15 @@ def _wide(text: str) -> bool:
     return any(east_asian_width(sign) in "WF" for sign in text)
 
 
-def shortened(text: str, most: float) -> str:
-    """As much of it as has room: its beginning and its end, with an ellipsis between them."""
-    if width(text) <= most:
+def shortened(text: str, max_width: float) -> str:
+    """The beginning and the end of a text, as much as has room, with an ellipsis between them."""
+    if width(text) <= max_width:
         return text
-    left = max(most - 1.0, 0.0)  # the ellipsis is as wide as a Chinese sign in some fonts
+    room = max(max_width - 1.0, 0.0)  # the ellipsis is as wide as a Chinese sign in some fonts
     tail = _last(text)
-    while tail and width(tail) > max(left - 2, 0.6 * left):
+    while tail and width(tail) > max(room - 2, 0.6 * room):
         tail = tail[1:]
     head = text[: len(text) - len(tail)]
-    while head and width(head) + width(tail) > left:
+    while head and width(head) + width(tail) > room:
         head = head[:-1]
     return f"{head.rstrip()}\u2026{tail}"

@@ -8,12 +8,12 @@ from typing import Literal
 Language = Literal["en", "zh"]
 LANGUAGES: Mapping[Language, str] = {"zh": "中文", "en": "English"}
 FULL: Mapping[Language, str] = {"zh": "zh-CN", "en": "en"}  # as tags of BCP 47
-# What says it to a program, the first that is set: ours, and then as POSIX has it.
+# The variables with a program's language; the first that is set counts: ours, then those of POSIX.
 VARIABLES = ("DEVGATE_LANG", "LC_ALL", "LC_MESSAGES", "LANG")
 
 
 def accepted(header: str) -> Language:
-    """What an `Accept-Language` likes best of what there is; English where it likes neither."""
+    """The language that `Accept-Language` prefers; English if it has none of ours."""
     best: tuple[float, Language] = (0.0, "en")
     for part in header.split(","):
         name, _, quality = part.strip().partition(";")

@@ -1,12 +1,11 @@
 """Messages in Chinese, by their English.
 
-A message names things: an IMEI, a number, what was given. So a Chinese sentence belongs to a form
-with blanks ("no device with the IMEI {imei} is known"), and what stands in the blanks is
-translated in its turn, if it is a message itself; but for a blank that is {key!s} in the Chinese,
-which stays as it is written. A form that ends in {message} says where something is wrong, and not
-what: it is looked at before those that say what.
+A message contains values: an IMEI, a number, a text. So a Chinese sentence belongs to a form with
+blanks ("no device with the IMEI {imei} is known"). The text in a blank is translated, too, if it
+is a message itself, unless the blank is {key!s} in the Chinese: then it stays as it is. A form
+that ends in {message} says where something is wrong, and not what: it is tried before other forms.
 
-The CLI imports this, and reads the sentences only where they are wanted.
+The CLI imports this, and reads the sentences only when they are needed.
 """
 
 from __future__ import annotations
@@ -19,14 +18,15 @@ from pathlib import Path
 
 from devgate.language.choice import Language
 
-LONGEST = 1000  # characters of a message that are compared with forms
-# Words of a program, as they are; the last one stands behind "or", or in a blank of its own.
+MAX_MESSAGE = 1000  # characters of a message that are compared with forms
+# Words of a program, which stay as they are; the last one is behind "or", or in a blank of its
+# own.
 _CHOICES = re.compile(r"[\w.-]+(?:, [\w.-]+)* or [\w.-]+", re.ASCII)
 _BUT_THE_LAST = re.compile(r"[\w.-]+(?:, [\w.-]+)+", re.ASCII)
 
 
 class Form:
-    """Messages that differ in what they name."""
+    """Messages that differ only in their values."""
 
     def __init__(self, english: str, chinese: str) -> None:
         self.chinese = chinese
@@ -34,16 +34,16 @@ class Form:
             (literal, name) for literal, name, _, _ in string.Formatter().parse(english)
         ]
         self._literals = [literal for literal, _ in self._parts if literal]
-        # Where first; then those that say more: "{what}; nothing was sent" is for what has no
-        # form of its own.
+        # First the forms that say where, then the longest ones: "{what}; nothing was sent" is for
+        # messages without a form of their own.
         self.order = (not english.endswith(": {message}"), -sum(map(len, self._literals)))
-        self._kept = {name for _, name, _, how in string.Formatter().parse(chinese) if how}
+        self._verbatim = {name for _, name, _, how in string.Formatter().parse(chinese) if how}
         self._pattern: re.Pattern[str] | None = None
 
     def blanks(self, message: str) -> dict[str, str] | None:
-        """What the message has in the blanks; None if it is none of these."""
-        # Most forms are none of a message, which this finds in a tenth of a match's time; and
-        # a command of the CLI has one message, and no time to compile hundreds of patterns.
+        """The values in the blanks of the message; None if it has another form."""
+        # Most forms do not fit. This finds that ten times faster than a match, and a command of
+        # the CLI, which has only one message, does not have to compile hundreds of patterns.
         if not all(literal in message for literal in self._literals):
             return None
         if self._pattern is None:
@@ -62,7 +62,7 @@ class Form:
         return self.chinese.format(
             **{
                 name: text
-                if name in self._kept or _is_choice(name, text)
+                if name in self._verbatim or _is_choice(name, text)
                 else _choices(text)
                 if name == "one" and _BUT_THE_LAST.fullmatch(text)
                 else chinese(text)
@@ -95,11 +95,11 @@ class Messages:
     def _chinese(self, message: str) -> str:
         """A message in Chinese; itself where there is none."""
         found = self._words.get(message) or self._exact.get(message)
-        if found is not None or len(message) > LONGEST:
+        if found is not None or len(message) > MAX_MESSAGE:
             return found or message
         for form in self._forms:
             if (blanks := form.blanks(message)) is not None:
-                # Shorter than the message, so this comes to an end.
+                # The value is shorter than the message, so the recursion ends.
                 return form.said(blanks, self._chinese)
         return _choices(message) if _CHOICES.fullmatch(message) else message
 

@@ -42,10 +42,10 @@ def _optional(classes: list[bytes]) -> bytes:
 
 
 # What may still become a header or an echo: every proper beginning of one, up to the end.
-_REST = _optional([b"[0-9]"] * 19 + [b"[A-Z]"])
+_AFTER_LEN = _optional([b"[0-9]"] * 19 + [b"[A-Z]"])
 _ECHO = _optional([b"0", b"6", b"4", b"0"])
 PARTIAL = re.compile(
-    rb"(?:0(?:[2-9]" + _REST + b"|" + _ECHO + rb")|[1-9](?:[0-9]" + _REST + rb")?)\Z"
+    rb"(?:0(?:[2-9]" + _AFTER_LEN + b"|" + _ECHO + rb")|[1-9](?:[0-9]" + _AFTER_LEN + rb")?)\Z"
 )
 
 
@@ -82,7 +82,7 @@ class Decoder:
         """
         return self._cut(self.tail, last=True)
 
-    def rest(self, tail: bytes = b"") -> None:
+    def set_tail(self, tail: bytes = b"") -> None:
         """Replace the tail by this one, and forget what came before it, without an event."""
         self.tail, self._before, self._reported = tail, b"", 0
 

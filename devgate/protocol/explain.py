@@ -1,4 +1,4 @@
-"""Frames and answers in words, for whoever looks at a device's traffic."""
+"""Frames and answers in words, for people who look at a device's traffic."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from devgate.protocol.frames import HEADER_SIZE, SHORT_404, Event, Frame, Heartb
 
 
 def decoded(events: Iterable[Event]) -> str:
-    """What a read held, in order: `HT 000 123456787654321; heartbeat`."""
+    """The events of a read, in order: `HT 000 123456787654321; heartbeat`."""
     return "; ".join(map(_name, events))
 
 
@@ -33,7 +33,7 @@ def sent_frames(wire: bytes) -> str:
 
 
 def why(event: Event, wire: bytes, bound: Imei | None) -> str | None:
-    """Why this event was answered so, if that says more than the answer itself.
+    """Why this event got this answer, if that says more than the answer itself.
 
     `bound` is the IMEI that the connection was registered as before the event.
     """

@@ -30,25 +30,25 @@ ONE = re.compile(rb"023[0-9]{18}[A-Z]{2}")  # a frame without DATA
 HEADS = [b"%03d200" % size for size in range(MAX_FRAME + 1)]
 
 
-# Used instead of own() until a device sends a request: most send only heartbeats, and the bytes of
-# own() take 64 bytes of memory each.
+# Used instead of request_head() until a device sends a request: most send only heartbeats, and the
+# bytes of request_head() take 64 bytes of memory each.
 NOT_ASKED = b"023000"
 
 
-def own(imei: Imei) -> bytes:
+def request_head(imei: Imei) -> bytes:
     """The first 21 bytes of every request of this device: LEN 023, STATUS 000 and its IMEI."""
     return b"023000" + imei.encode("ascii")
 
 
-def answer(own: bytes, imei: Imei, data: bytes, book: Book) -> bytes | None:
+def answer(head: bytes, imei: Imei, data: bytes, book: Book) -> bytes | None:
     """The answer to a read of only requests of the bound device (protocol.md section 3).
 
-    `own` is own(imei). Returns the frames to send, in the order of the requests; None if the
-    decoder and the table must handle the read. Never raises.
+    `head` is request_head(imei). Returns the frames to send, in the order of the requests; None if
+    the decoder and the table must handle the read. Never raises.
     """
     if len(data) != HEADER_SIZE:
-        return None if len(data) % HEADER_SIZE else _answers(own, imei, data, book)
-    if not data.startswith(own):
+        return None if len(data) % HEADER_SIZE else _answers(head, imei, data, book)
+    if not data.startswith(head):
         return None
     what = data[21:]
     if what == b"TN":
@@ -64,11 +64,11 @@ def answer(own: bytes, imei: Imei, data: bytes, book: Book) -> bytes | None:
     return HEADS[HEADER_SIZE + len(text)] + data[6:] + text
 
 
-def _answers(own: bytes, imei: Imei, data: bytes, book: Book) -> bytes | None:
+def _answers(head: bytes, imei: Imei, data: bytes, book: Book) -> bytes | None:
     """The answers to several requests in one read, in order."""
     wires = []
     for start in range(0, len(data), HEADER_SIZE):
-        wire = answer(own, imei, data[start : start + HEADER_SIZE], book)
+        wire = answer(head, imei, data[start : start + HEADER_SIZE], book)
         if wire is None:
             return None
         wires.append(wire)

@@ -33,9 +33,8 @@ from typing import NamedTuple, Protocol
 from devgate.model import Imei
 from devgate.protocol.frames import SHORT_404, Event, Frame, Heartbeat, ShortEcho, encode
 
-QUIET_SECONDS = (
-    1.0  # between two answers to malformed bytes, or two receipts for one unclaimed result
-)
+# Between two answers to malformed bytes, or two receipts for one unclaimed result.
+QUIET_SECONDS = 1.0
 
 
 class Who(Enum):

@@ -59,8 +59,8 @@ Say = Callable[[str], None]
 
 
 def install(place: Place, program: str, say: Say, *, start: bool) -> None:
-    """Make user, configuration and unit, and start the service. What is there already stays,
-    but for the unit. Raises SetupError for what cannot be done."""
+    """Make user, configuration and unit, and start the service. An existing user and configuration
+    stay. Raises SetupError for a step that fails."""
     if place.live and os.geteuid() != 0:
         raise SetupError("only root may install a service: use sudo")
     if place.unit.is_symlink():
@@ -108,8 +108,8 @@ def remove(place: Place, say: Say) -> None:
 def unit_for(
     config: Path | None, env: Mapping[str, str], command: Sequence[str], *, name: str, user: str
 ) -> str:
-    """The unit's text for this configuration: its ports, and the credentials that it names. They
-    need not be there yet. Raises SetupError."""
+    """The unit's text for this configuration: with its ports, and the credentials that it names,
+    which need not exist yet. Raises SetupError."""
     settings = load(config, env, password=False)
     listen = [*settings.device.listen, *settings.control.listen, *settings.http.listen]
     used = [*named(read(config)[1] if config else {}), *named(dict(env))]
@@ -122,7 +122,7 @@ def configuration(name: str, user: str) -> str:
 
 
 def _must_be_seen(program: str) -> None:
-    """Raises SetupError where the unit would not find the program, or the Python behind it."""
+    """Raises SetupError if the unit would not find the program, or its Python."""
     python = os.path.realpath(sys.executable)
     if any(file.startswith(("/home/", "/root/")) for file in (program, python)):
         raise SetupError(
@@ -155,7 +155,7 @@ def _write_configuration(place: Place, say: Say) -> None:
         say(f"{file} is there and stays as it is")
         return
     file.parent.mkdir(parents=True, exist_ok=True)
-    # Passwords may come into it: only root writes it, and only the service reads it.
+    # It may get passwords: only root may write it, and only the service may read it.
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
     with os.fdopen(descriptor, "w") as opened:
         opened.write(configuration(place.name, place.user))

@@ -10,7 +10,7 @@ from devgate.model import host_port
 DESCRIPTORS = 200_000
 WATCHDOG_SECONDS = 10
 PRIVILEGED_PORTS = 1024
-# What of a configuration is secret and a file, each behind the service's name.
+# Files with secrets that a configuration may name, each behind the service's name.
 SECRETS = (
     "store.password", "store.key", "http.secret", "http.tls.key", "control.tls.key",
     "device.tls.key", "cluster.tls.key",
@@ -93,8 +93,8 @@ def unit(
     user: str,
     credentials: Iterable[str] = (),
 ) -> str:
-    """The unit's text. A port below 1024 among `listen` gives it the one capability for that.
-    `credentials`: names of more of them than those that each service has."""
+    """The unit's text. With a port below 1024 in `listen` it has the capability for that.
+    `credentials`: names of credentials besides those that each service has."""
     each = dict.fromkeys([*(f"{name}.{secret}" for secret in SECRETS), *credentials])
     low = any(0 < int(host_port(address)[1]) < PRIVILEGED_PORTS for address in listen)
     return _UNIT.format(

@@ -11,9 +11,9 @@ import trio
 
 from devgate.alarm import Alarm
 
-# An alarm that was overtaken by an earlier one stays in the heap until its time. So none is
-# set for later than this: it rings early, and its device sets it again.
-LONGEST = 60.0
+# An alarm that was replaced by an earlier one stays in the heap until its time. So none is set for
+# later than this: it rings early, and its device sets it again.
+MAX_ALARM_SECONDS = 60.0
 ROUND_ALARMS = 256  # alarms in one round: other tasks get their turn in between
 
 
@@ -27,10 +27,10 @@ class Alarms:
         self._alarm = Alarm()
 
     def set(self, number: int, at: float, now: float) -> None:
-        """Ring at `at`, or earlier: whoever is woken for nothing sets it again."""
+        """Ring at `at`, or earlier: a device that was woken too early sets it again."""
         if at == math.inf:
             return
-        at = min(at, now + LONGEST)
+        at = min(at, now + MAX_ALARM_SECONDS)
         if at < self._at[number]:
             self._at[number] = at
             heapq.heappush(self._heap, (at, number))
@@ -38,7 +38,7 @@ class Alarms:
                 self._alarm.advance(at)
 
     async def run(self) -> NoReturn:
-        """Ring, each on time. A ring() that raises ends it."""
+        """Ring each alarm at its time. An exception of ring() ends this."""
         heap = self._heap
         while True:
             now = trio.current_time()

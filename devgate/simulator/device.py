@@ -19,11 +19,11 @@ from devgate.simulator.options import Habits
 from devgate.simulator.reader import FrameReader, Heard, Short
 
 BEATS = (b"1", b" ", b"0", b"AT")
-HELLO_WAIT = 10.0  # seconds without an answer to HT, then it is sent again
-HELLO_GAP = 1.0  # between two HT, however often the server asks: no ping-pong
-REFUSED_WAIT = 30.0  # after 300 or 401: somebody may enter the device meanwhile
-ACK_WAIT = 5.0  # seconds without an acknowledgement, then a result is sent again
-TRIES = 3  # how often one result is sent
+HELLO_SECONDS = 10.0  # seconds without an answer to HT, then it is sent again
+HELLO_GAP_SECONDS = 1.0  # between two HT, however often the server asks: no ping-pong
+REFUSED_SECONDS = 30.0  # after 300 or 401: somebody may enter the device meanwhile
+ACK_SECONDS = 5.0  # seconds without an acknowledgement, then a result is sent again
+RESULT_TRIES = 3  # how often one result is sent
 MAX_ANSWERS = 8  # results kept; a device that is flooded with commands forgets the oldest
 MAX_DIGITS = 9  # of a start's number: the display has no more
 TURN_SECONDS = 30.0  # seconds that one of a `times` device's turns takes
@@ -47,7 +47,7 @@ class Mark(Enum):
 
 
 class Start(NamedTuple):
-    """A start for this device came in, with this DATA. It may yet fail."""
+    """A start for this device came in, with this DATA. It may still fail."""
 
     data: bytes
 
@@ -56,7 +56,7 @@ News = Start | Mark
 
 
 class Step(NamedTuple):
-    """What to send now, and what to take note of."""
+    """The bytes to send now, and the news."""
 
     wire: bytes
     news: Sequence[News]
@@ -69,7 +69,7 @@ class Answer:
     command: str
     status: str
     at: float
-    left: int = TRIES
+    tries: int = RESULT_TRIES
 
 
 class Device:
@@ -112,7 +112,7 @@ class Device:
 
     @property
     def next(self) -> float:
-        """When due() has something to do; infinite if only the server or a connection can tell."""
+        """When due() has work; infinity if nothing happens without the server or a connection."""
         wake = math.inf if self.until is None else self.until
         if not self.online:
             return wake
@@ -124,7 +124,7 @@ class Device:
         return min(wake, self._ask)
 
     def connected(self, now: float) -> Step:
-        """A new connection is there."""
+        """A new connection was made."""
         habits, rng = self._habits, self._rng
         assert not self.online, "a device has one connection at a time"
         self.online = True
@@ -133,7 +133,7 @@ class Device:
         # Devices that connect together must not send their heartbeats together for ever.
         self._hello, self._beat = now, now + habits.heartbeat * rng.uniform(0.1, 1.0)
         if rng.random() < habits.greet:
-            self._hello, self._beat = now + HELLO_WAIT, now
+            self._hello, self._beat = now + HELLO_SECONDS, now
         self._hang_up = now + rng.expovariate(habits.churn / 3600) if habits.churn else math.inf
         return self.due(now)
 
@@ -143,24 +143,24 @@ class Device:
         return was
 
     def receive(self, data: bytes, now: float) -> Step:
-        """What the device does about these bytes, and about what is due by now."""
+        """React to these bytes, and do what is due by now."""
         news: list[News] = []
         for heard in self._reader.feed(data):
             self._hear(heard, now, news)
         return self._do(now, news)
 
     def due(self, now: float) -> Step:
-        """What the device does because its time has come."""
+        """Do what is due by now."""
         return self._do(now, [])
 
     def _do(self, now: float, news: list[News]) -> Step:
         if self.until is not None and self.until <= now:
-            self._rest(news)
+            self._end_run(news)
         if not self.online:
             return Step(b"", news)
         wire = b""
         if not self.registered and self._hello <= now:
-            self._hello_sent, self._hello = now, now + HELLO_WAIT
+            self._hello_sent, self._hello = now, now + HELLO_SECONDS
             wire += encode("000", self.imei, "HT")
         if self.registered:
             wire += self._results(now, news)
@@ -181,18 +181,18 @@ class Device:
         wire = b""
         for answer in self._answers:
             if answer.at <= now:
-                answer.at, answer.left = now + ACK_WAIT, answer.left - 1
+                answer.at, answer.tries = now + ACK_SECONDS, answer.tries - 1
                 wire += encode(answer.status, self.imei, answer.command)
                 news.append(Mark.RESULT)
         if wire:
-            self._answers = [answer for answer in self._answers if answer.left]
+            self._answers = [answer for answer in self._answers if answer.tries]
         return wire
 
     def _hear(self, heard: Heard, now: float, news: list[News]) -> None:
         if heard is Short.UNREADABLE:
             news.append(Mark.UNREADABLE)
         elif not isinstance(heard, Frame) or heard.status == "404":
-            self._again(now, news)
+            self._register_again(now, news)
         elif heard.status == "000" and heard.command in ("QD", "ST"):
             self._obey(heard, now, news)
         elif heard.imei != self.imei:
@@ -210,11 +210,11 @@ class Device:
         else:
             news.append(Mark.NOT_OURS)
 
-    def _again(self, now: float, news: list[News]) -> None:
+    def _register_again(self, now: float, news: list[News]) -> None:
         if self.registered:
             self.registered = False
             news.append(Mark.FORGOTTEN)
-        self._hello = max(now, self._hello_sent + HELLO_GAP)
+        self._hello = max(now, self._hello_sent + HELLO_GAP_SECONDS)
 
     def _welcome(self, status: str, now: float, news: list[News]) -> None:
         if status == "200":
@@ -225,28 +225,28 @@ class Device:
         if self.registered:
             self.registered = False
             news.append(Mark.FORGOTTEN)
-        self._hello = now + REFUSED_WAIT * self._rng.uniform(0.5, 1.0)
+        self._hello = now + REFUSED_SECONDS * self._rng.uniform(0.5, 1.0)
         news.append(Mark.REFUSED)
 
     def _obey(self, frame: Frame, now: float, news: list[News]) -> None:
-        """Do what a command says, or fail; and answer, or be silent."""
+        """Carry out a command, or fail; and answer, or be silent."""
         if frame.imei != self.imei:
             news.append(Mark.NOT_OURS)
             self._answer(frame.command, "202", now)
             return
         news.append(Start(frame.data) if frame.command == "QD" else Mark.STOP)
         silent = self._rng.random() < self._habits.silent
-        # Who does not answer may have done it or not: that is what makes a 408 unknown.
+        # A device that does not answer may have carried it out or not: so a 408 is unknown.
         done = self._rng.random() >= (0.5 if silent else self._habits.fail)
         if done and frame.command == "QD":
             done = self._run(frame.data, now, news)
         elif done:
-            self._rest(news)
+            self._end_run(news)
         if not silent:
             self._answer(frame.command, "200" if done else "201", now)
 
     def _run(self, data: bytes, now: float, news: list[News]) -> bool:
-        """Run, or run on: a second start adds its time to the first. False: no such number."""
+        """Run: a second start adds its time to the first. False: DATA is not a valid number."""
         if not data.isdigit() or len(data) > MAX_DIGITS or not int(data):
             return False
         if self.until is None:
@@ -254,7 +254,7 @@ class Device:
         self.until = (now if self.until is None else self.until) + int(data) * self._unit
         return True
 
-    def _rest(self, news: list[News]) -> None:
+    def _end_run(self, news: list[News]) -> None:
         if self.until is not None:
             self.until = None
             news.append(Mark.RESTS)
@@ -268,6 +268,6 @@ class Device:
     def _acknowledged(self, command: str) -> None:
         """The oldest result of that kind that was sent has arrived."""
         for answer in self._answers:
-            if answer.command == command and answer.left < TRIES:
+            if answer.command == command and answer.tries < RESULT_TRIES:
                 self._answers.remove(answer)
                 return

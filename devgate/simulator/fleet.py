@@ -18,7 +18,7 @@ from devgate.simulator.alarms import Alarms
 from devgate.simulator.device import Device, Mark, Start, Step
 from devgate.simulator.options import Options, imeis
 
-CONNECTING = 64  # at once: as many as fit into the smallest usual backlog
+MAX_CONNECTING = 64  # at once: as many as fit into the smallest usual backlog
 READ_SIZE = 1024  # more than the longest frame
 
 OnStart = Callable[[Imei, bytes], None]
@@ -26,33 +26,35 @@ OnStart = Callable[[Imei, bytes], None]
 
 @dataclass(slots=True)
 class Counters:
-    """The first four are how things stand; the others have only ever grown."""
+    """The first four are current values; the others only grow."""
 
     devices: int = 0
     connected: int = 0
     registered: int = 0
     running: int = 0
-    starts: int = 0  # seen by devices, whether they obeyed or not
+    starts: int = 0  # seen by devices, whether they carried them out or not
     stops: int = 0
     results: int = 0  # sent, repetitions included
     heartbeats: int = 0
     reconnects: int = 0
     refused: int = 0  # registrations answered 300 or 401
-    errors: int = 0  # failed and broken connections, and frames that were none or another's
+    # Failed and broken connections, and frames that are wrong or not for the device.
+    errors: int = 0
 
 
 class Client:
     """A device with its socket."""
 
-    __slots__ = ("device", "leaves", "left", "met", "number", "sock")
+    __slots__ = ("device", "leaves", "met", "number", "sock", "vanished")
 
     def __init__(self, number: int, device: Device) -> None:
         self.number = number
         self.device = device
         self.sock: socket.socket | None = None
-        self.left: socket.socket | None = None  # vanished from: open, and read by nobody
+        # An open connection that the device does not read.
+        self.vanished: socket.socket | None = None
         self.leaves = False  # the task must end this connection
-        self.met = False  # there was a connection before
+        self.met = False  # whether it had a connection before
 
 
 class Fleet:
@@ -74,7 +76,7 @@ class Fleet:
         self._on_start = on_start
         self._rng = Random(options.seed)
         self._rate_limit = sockets.RateLimit(options.ramp)
-        self._connecting = trio.CapacityLimiter(CONNECTING)
+        self._connecting = trio.CapacityLimiter(MAX_CONNECTING)
         self._alarms = Alarms(options.count, self._ring)
         self._addresses: list[sockets.Address] = []
         self._record: int | None = None
@@ -92,8 +94,8 @@ class Fleet:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run until cancelled; started once nothing is missing to connect. At most once.
 
-        Raises SetupError if the descriptors do not suffice, the target has no address or
-        the record cannot be written. A gateway that is not there is none: devices wait.
+        Raises SetupError if there are too few descriptors, the target has no address or the record
+        cannot be written. A gateway that does not run is no error: devices wait for it.
         """
         sockets.make_room(self.options.count * self.options.ends)
         self._addresses = await sockets.resolve(*self.target)
@@ -110,7 +112,7 @@ class Fleet:
                 self._record = None
 
     async def _live(self, client: Client) -> None:
-        """Be connected, again and again; the one place that closes this device's sockets."""
+        """Connect again and again. Only this closes the device's sockets."""
         failures = 0
         try:
             while True:
@@ -123,11 +125,11 @@ class Fleet:
                 await trio.sleep(self._backoff(failures))
         finally:
             self._close(client.sock)
-            self._close(client.left)
+            self._close(client.vanished)
 
     def _backoff(self, failures: int) -> float:
         first, longest = self.options.backoff
-        # 2**30 of anything is longer than longest, and a float holds it.
+        # 2**30 times the first wait is longer than the longest one, and fits into a float.
         return min(longest, first * 2.0 ** min(failures, 30)) * self._rng.uniform(0.5, 1.0)
 
     async def _connect(self, client: Client, failures: int) -> bool:
@@ -142,7 +144,7 @@ class Fleet:
         return True
 
     async def _talk(self, client: Client) -> bool:
-        """One connection, from its first byte to its end. True if the device got registered."""
+        """One connection from its first byte to its end. True if the device was registered."""
         sock, device, counters = client.sock, client.device, self.counters
         assert sock is not None, "connected just now"
         counters.connected += 1
@@ -163,7 +165,7 @@ class Fleet:
         return registered
 
     async def _read(self, sock: socket.socket) -> bytes:
-        """What came; nothing at the connection's end, whoever ended it."""
+        """The bytes that came; b"" at the end of the connection."""
         while True:
             try:
                 await trio.lowlevel.wait_readable(sock)
@@ -195,7 +197,8 @@ class Fleet:
         self._alarms.set(client.number, client.device.next, trio.current_time())
 
     def _send(self, client: Client, sock: socket.socket, wire: bytes) -> None:
-        """Send it whole. A device whose few bytes the kernel does not take is not read at all."""
+        """Send all bytes. If the kernel does not take so few, the gateway does not read: the
+        connection ends."""
         try:
             if sock.send(wire) == len(wire):
                 return
@@ -219,8 +222,8 @@ class Fleet:
                 counters.running -= 1
             case Mark.REGISTERED:
                 counters.registered += 1
-                self._close(client.left)
-                client.left = None
+                self._close(client.vanished)
+                client.vanished = None
                 if counters.registered == counters.devices:
                     self.complete.set()
             case Mark.FORGOTTEN:
@@ -234,11 +237,11 @@ class Fleet:
                     sock = client.sock
                     self._leave(client, sock)
                     if mark is Mark.VANISH:
-                        self._close(client.left)
-                        client.left, client.sock = sock, None
+                        self._close(client.vanished)
+                        client.vanished, client.sock = sock, None
 
     def _leave(self, client: Client, sock: socket.socket) -> None:
-        """Make the client's task end this connection, be it waiting or the one that calls."""
+        """Make the client's task end this connection, also if that task calls this."""
         client.leaves = True
         trio.lowlevel.notify_closing(sock)
 
@@ -254,7 +257,7 @@ class Fleet:
             try:
                 os.write(self._record, line.encode("ascii"))
             except OSError as err:
-                # A record with holes would be worse than none: it is there to be counted.
+                # An incomplete record would be worse than none: its lines are counted.
                 raise self._unwritable(err) from None
         if self._on_start is not None:
             self._on_start(imei, data)

@@ -9,7 +9,7 @@ from devgate.errors import SetupError
 from devgate.model import Imei, shown
 
 FIRST_IMEI = Imei("860000000000001")
-LAST = 10**15 - 1  # the highest number that 15 digits can say
+LAST_NUMBER = 10**15 - 1  # the highest number that 15 digits can say
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def imeis(count: int, first: Imei = FIRST_IMEI) -> list[Imei]:
     Raises SetupError if they would pass 15 digits.
     """
     start = int(first)
-    if start + count - 1 > LAST:
+    if start + count - 1 > LAST_NUMBER:
         raise SetupError(
             f"{count} devices from {shown(first)} on would need IMEIs of more than 15 digits; "
             "choose a lower first one"

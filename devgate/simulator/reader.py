@@ -13,7 +13,7 @@ HEADER = re.compile(rb"[0-9]{6}([0-9]{15})[A-Z]{2}")
 
 
 class Short(Enum):
-    """What else a server can send, besides whole frames."""
+    """What a server can send besides whole frames."""
 
     NOT_REGISTERED = "the server asks who this is"
     UNREADABLE = "bytes that are no frame of a server"
@@ -23,9 +23,9 @@ Heard = Frame | Short
 
 
 class FrameReader:
-    """A simple device's reader: it trusts LEN, and gives up what it holds when that is none.
+    """The reader of a simple device: it trusts LEN, and drops its bytes if LEN is not a number.
 
-    Keeps less than one frame; it never raises.
+    Keeps less than one frame. Never raises.
     """
 
     __slots__ = ("tail",)
@@ -41,17 +41,17 @@ class FrameReader:
         while (stop := _end(data, done)) <= len(data):
             frame = _frame(data[done:stop])
             heard.append(frame)
-            # Without LEN there is no telling where the next frame starts.
+            # Without LEN the start of the next frame is not known.
             done = len(data) if frame is Short.UNREADABLE else stop
         self.tail = data[done:]
         return heard
 
 
 def _end(data: bytes, start: int) -> int:
-    """Where the frame at `start` ends; behind the end of `data` if more bytes must tell."""
+    """Where the frame at `start` ends; behind the end of `data` if more bytes are needed."""
     size = data[start : start + LEN_SIZE]
     if not all(48 <= digit <= 57 for digit in size):
-        return start  # no LEN: judged at once, not when the rest has come
+        return start  # no LEN: known at once, before the other bytes have come
     if len(size) < LEN_SIZE:
         return len(data) + 1
     length = int(size)

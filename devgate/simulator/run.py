@@ -72,6 +72,6 @@ async def _run(fleet: Fleet, report: Report, seconds: float, every: float) -> No
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """One of them: each is a sentence for the same person, and one will do."""
+    """One of the errors: one sentence is enough for the person who reads it."""
     inner = group.exceptions[0]
     return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner

@@ -11,9 +11,9 @@ import trio
 
 from devgate.errors import SetupError
 
-SPARE = 64  # descriptors for everything that is not a device
-PER_SOURCE = 4000  # devices per source address: a port range has 28,000, and closed ones rest
-CONNECT_WAIT = 20.0  # seconds; TCP itself would try for two minutes
+SPARE_FILES = 64  # descriptors for everything that is not a device
+DEVICES_PER_SOURCE = 4000  # the port range has 28,000, and closed ports cannot be used for a while
+CONNECT_SECONDS = 20.0  # seconds; TCP itself would try for two minutes
 IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h; in the socket module only from Python 3.12 on
 
 Address = tuple[socket.AddressFamily, tuple[str, int]]
@@ -29,7 +29,7 @@ def make_room(descriptors: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     if hard == resource.RLIM_INFINITY:
         return
-    room = hard - len(os.listdir("/proc/self/fd")) - SPARE
+    room = hard - len(os.listdir("/proc/self/fd")) - SPARE_FILES
     if descriptors > room:
         raise SetupError(
             f"{descriptors} descriptors are needed for the simulated devices, and the limit of "
@@ -57,7 +57,7 @@ def source(address: Address, number: int, count: int) -> str | None:
     family, (host, _) = address
     if family != socket.AF_INET or not host.startswith("127."):
         return None
-    sources = min(-(-count // PER_SOURCE), 250)
+    sources = min(-(-count // DEVICES_PER_SOURCE), 250)
     return f"127.0.0.{1 + number % sources}"
 
 
@@ -73,7 +73,7 @@ async def connect(address: Address, local: str | None) -> socket.socket:
         code = sock.connect_ex(to)
         if code == errno.EINPROGRESS:
             code = errno.ETIMEDOUT
-            with trio.move_on_after(CONNECT_WAIT):
+            with trio.move_on_after(CONNECT_SECONDS):
                 await trio.lowlevel.wait_writable(sock)
                 code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
@@ -85,14 +85,14 @@ async def connect(address: Address, local: str | None) -> socket.socket:
 
 
 class RateLimit:
-    """Lets a number through in each second, in the order in which they asked."""
+    """Lets some callers through in each second, in the order of their calls."""
 
     def __init__(self, rate: float) -> None:
         self._gap = 1 / rate
         self._next = 0.0
 
     async def turn(self) -> None:
-        """Wait for one's turn."""
+        """Wait for the caller's turn."""
         mine = max(self._next, trio.current_time())
         self._next = mine + self._gap
         await trio.sleep_until(mine)

@@ -111,8 +111,8 @@ def _unknown(line: int, name: str) -> LineError:
     for sign, called in ((";", "semicolons"), ("\t", "tabs")):
         if sign in name:
             return at(line, f"there are {called} between the columns; write the file with commas")
-    if near := nearest(name, COLUMNS):
-        return at(line, f"unknown column {shown(name)}; did you mean {near}?")
+    if guess := nearest(name, COLUMNS):
+        return at(line, f"unknown column {shown(name)}; did you mean {guess}?")
     return at(line, f"unknown column {shown(name)}; {','.join(COLUMNS)} are known")
 
 

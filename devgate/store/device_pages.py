@@ -41,9 +41,8 @@ FIRST_DEVICES, MORE_DEVICES = (
     500,
     8000,
 )  # devices that are looked at in the order of the page, in two steps
-MANY_TIMES = (
-    10  # times MAX_DEVICES: where about that many have a word, no set of them is looked for
-)
+# Times MAX_DEVICES: where about that many have a word, no set of them is looked for.
+MANY_TIMES = 10
 
 
 class DevicePage(NamedTuple):

@@ -27,9 +27,8 @@ from devgate.store.opening import opened
 from devgate.store.outage import in_words
 
 SLICE_PAGES = 512  # 2 MB: an fsync of as much takes some ms
-MAX_PAUSE_SECONDS = (
-    0.05  # seconds behind a slice; as long as it took, up to that: half of a disk's time
-)
+# Seconds behind a slice; as long as it took, up to that: half of a disk's time.
+MAX_PAUSE_SECONDS = 0.05
 NAME = b"SQLite format 3\0"
 
 OnProgress = Callable[[int, int], None]

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import trio
 
 MAX_FDS = 250  # the kernel takes 253 with one packet
-PIECE = 65536  # bytes of a packet, without its first
+PIECE_BYTES = 65536  # bytes of a packet, without its first
 LAST, MORE = b".", b"+"  # how a packet begins: whether the message ends with it
 FD_SIZE = array.array("i").itemsize
 MAX_MESSAGE = 64 * 1024 * 1024  # bytes; the largest is the list of commands, in parts
@@ -49,7 +49,7 @@ class Channel:
     async def send(self, type: str, fds: Sequence[int] = (), /, **content: Any) -> None:
         """Send one message. The descriptors stay the caller's. Raises Broken."""
         data = json.dumps({"type": type, **content}, separators=(",", ":")).encode()
-        pieces = [data[at : at + PIECE] for at in range(0, len(data), PIECE)]
+        pieces = [data[at : at + PIECE_BYTES] for at in range(0, len(data), PIECE_BYTES)]
         more: list[tuple[int, int, bytes]] = []
         if fds:
             assert len(fds) <= MAX_FDS, "the caller counts"
@@ -68,7 +68,7 @@ class Channel:
         try:
             while True:
                 piece, more, flags, _ = await self._sock.recvmsg(
-                    PIECE + 1,
+                    PIECE_BYTES + 1,
                     socket.CMSG_SPACE(MAX_FDS * FD_SIZE),
                     socket.MSG_CMSG_CLOEXEC,
                 )

@@ -6,12 +6,12 @@ import math
 import random
 
 FIRST_SECONDS = 0.5  # seconds until the second try, doubled with every further one ...
-MAX_SECONDS = 300.0  # ... up to this: by then a receiver that is back has its events again
-PARALLEL = 8  # deliveries at once, each of another device
+MAX_SECONDS = 300.0  # ... up to this: so a receiver that is back gets its events within this time
+MAX_PARALLEL = 8  # deliveries at once, each of another device
 # Deliveries a second: a receiver that comes back after a day must not be overloaded, and the
 # gateway needs its time for devices: one delivery costs about half a millisecond.
 MAX_RATE = 200.0
-BURST = 20  # deliveries that may follow one another without a pause
+BURST_DELIVERIES = 20  # deliveries that may follow one another without a pause
 # After this many failures in a row the receiver is at fault, not the events.
 RECEIVER_FAILURES = 5
 
@@ -23,7 +23,7 @@ def delay(failures: int, dice: random.Random) -> float:
 
 
 class Backoff:
-    """The limits of the target as a whole. Times are of one clock, in seconds."""
+    """The limits of the target as a whole. Times are seconds of one clock."""
 
     def __init__(self, dice: random.Random, failures: int = 0, rests_until: float = 0.0) -> None:
         self.failures = failures  # in a row
@@ -36,7 +36,7 @@ class Backoff:
         self._ill = 0  # of the failures in a row, the latest that were the receiver's fault
 
     def next_time(self, now: float) -> float:
-        """When a delivery may begin: `now`, later, or never before another one has ended."""
+        """When a delivery may begin: `now`, later, or infinity until another one has ended."""
         if self.under_way >= self.limit:
             return math.inf
         return max(now, self.rests_until, self._slot)
@@ -44,34 +44,34 @@ class Backoff:
     def begins(self, now: float) -> None:
         """A delivery begins at `now`."""
         self.under_way += 1
-        self._slot = max(self._slot, now - BURST / MAX_RATE) + 1 / MAX_RATE
+        self._slot = max(self._slot, now - BURST_DELIVERIES / MAX_RATE) + 1 / MAX_RATE
 
     def ends(self) -> None:
         """A delivery has ended, with or without success."""
         self.under_way -= 1
 
     def succeeds(self) -> bool:
-        """True if that ended a row of failures that were the receiver's."""
+        """Note a success. True if it ended a series of failures that were the receiver's fault."""
         was_ill = self.failures >= RECEIVER_FAILURES
         self.failures = self._ill = 0
-        self.limit = min(self.limit + 1, PARALLEL)
+        self.limit = min(self.limit + 1, MAX_PARALLEL)
         return was_ill
 
-    def rest(self, failures: int) -> float:
-        """Seconds for one device's event that has failed so often."""
+    def pause_after(self, failures: int) -> float:
+        """Seconds to wait with an event after this many failures of it."""
         return delay(failures, self._dice)
 
     def failed(self, began: float, now: float, *, ill: bool, wait: float) -> None:
         """Slow down. `ill`: it was the receiver's fault; `wait`: seconds that it asked for."""
         self.limit = max(1, self.limit // 2)
-        if began >= self._failed_at:  # those that fail together are one failure
+        if began >= self._failed_at:  # concurrent failures count as one
             self.failures += 1
             self._ill = self._ill + 1 if ill else 0
             self._failed_at = now
-        if self._ill > 1 or (wait and ill):  # one connection that broke is no illness
-            rest = max(wait, delay(self._ill - 1, self._dice))
+        if self._ill > 1 or (wait and ill):  # a single broken connection does not count
+            pause = max(wait, delay(self._ill - 1, self._dice))
         elif self.failures >= RECEIVER_FAILURES:
-            rest = delay(self.failures - RECEIVER_FAILURES + 1, self._dice)
+            pause = delay(self.failures - RECEIVER_FAILURES + 1, self._dice)
         else:
             return
-        self.rests_until = max(self.rests_until, now + rest)
+        self.rests_until = max(self.rests_until, now + pause)

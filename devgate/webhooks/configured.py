@@ -1,6 +1,6 @@
-"""The [[webhook]] tables of a configuration, looked at before anything is served.
+"""Checks the [[webhook]] tables of a configuration before anything is served.
 
-Names of events stand above the configuration, so `config.load` cannot look at these.
+The layer of events is above that of the configuration, so `config.load` cannot check their names.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def check(settings: Settings) -> None:
 
 
 def private(settings: Settings) -> Iterator[str]:
-    """A sentence for each that cannot get anything: its URL names an address that is not public,
-    and it has no leave for that. One that was added by command would be refused."""
+    """A sentence for each webhook that gets nothing: its URL has an address that is not public,
+    and it is not allowed to. If it were added by command it would be refused."""
     for number, webhook in enumerate(settings.webhook):
         if not webhook.allow_private and (host := literal(webhook.url)):
             yield f"{settings.where(f'webhook.{number}.url')}: {not_public(host, PERMIT)}"

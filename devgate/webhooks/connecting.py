@@ -1,8 +1,8 @@
-"""Connections to addresses of the open internet alone.
+"""Connections to public addresses only.
 
-Whoever may write a configuration, or a name server, must not make the gateway talk to what
-only it can reach. So a name is resolved here, every address is judged, and the connection is made
-to the address that was judged: a name that resolves otherwise the next time gains nothing.
+The author of a configuration, or a name server, must not make the gateway connect to hosts that
+only the gateway can reach. So a name is resolved here, each address is checked, and the connection
+goes to the checked address: it does not matter if the name resolves to another one the next time.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ import trio
 
 from devgate.webhooks.public_addresses import PERMIT, is_public, not_public
 
-# Names that are looked up at once, in threads of a number of their own: a name server that does
-# not answer must not take those that the database is read in.
-LOOKUPS = 4
+# Names that are looked up at once. Their threads have a limit of their own: a name server that
+# does not answer must not use up the threads that read the database.
+MAX_LOOKUPS = 4
 
 
 class Forbidden(httpcore.ConnectError):
     """A host whose address is not public. Nothing was sent to it."""
 
 
-class Guard(httpcore.AsyncNetworkBackend):
-    """What httpcore connects with. `allow_private` lets every address pass; `permit` is the
-    setting that would."""
+class GuardedBackend(httpcore.AsyncNetworkBackend):
+    """The network backend of httpcore. `allow_private` allows all addresses; `permit` is the
+    setting that does so, for messages."""
 
     def __init__(self, *, allow_private: bool, permit: str = PERMIT) -> None:
         self._allow_private = allow_private
         self._permit = permit
         self._backend = httpcore.TrioBackend()
-        self._lookups = trio.CapacityLimiter(LOOKUPS)
+        self._lookups = trio.CapacityLimiter(MAX_LOOKUPS)
 
     async def connect_tcp(
         self,
@@ -72,7 +72,7 @@ class Guard(httpcore.AsyncNetworkBackend):
             raise httpcore.ConnectError(f"{host} cannot be resolved: {why}") from None
         addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
         for text in addresses:
-            # What is behind a % names an interface of this machine.
+            # The part behind a % is an interface of this machine.
             if not self._allow_private and not is_public(ipaddress.ip_address(text.split("%")[0])):
                 raise Forbidden(not_public(f"{host} is {text}, which", self._permit))
         return addresses

@@ -36,5 +36,5 @@ class Position(NamedTuple):
 
 
 def gaps(position: int, numbers: Sequence[int]) -> str:
-    """Events as the column `gaps` has them: small numbers, for it is written often."""
+    """Events in the form of the column `gaps`: small numbers, because it is written often."""
     return " ".join(str(number - position) for number in numbers)

@@ -11,7 +11,7 @@ import httpcore
 import trio
 
 from devgate import __version__
-from devgate.webhooks.connecting import Guard
+from devgate.webhooks.connecting import GuardedBackend
 from devgate.webhooks.public_addresses import PERMIT
 from devgate.webhooks.signature import signed
 
@@ -21,14 +21,14 @@ IDLE_SECONDS = 30.0  # seconds that a connection waits for the next event
 MAX_ANSWER_BYTES = 16 * 1024  # bytes of an answer's body: so much is read to keep the connection
 MAX_WAIT_SECONDS = 3600.0  # seconds: who asks for more in Retry-After is asked again after that
 # Statuses that speak of the receiver as a whole and not of the one event.
-ILL = (408, 429, 502, 503, 504)
+ILL_STATUSES = (408, 429, 502, 503, 504)
 
 
 class Outcome(NamedTuple):
     """delivered  the receiver has it
     refused  not this event, or not now
-    ill      nobody there takes anything at the moment
-    gone     nothing is sent there any more
+    ill      the receiver takes no event at the moment
+    gone     nothing is sent to it any more
     """
 
     kind: Literal["delivered", "refused", "ill", "gone"]
@@ -37,20 +37,20 @@ class Outcome(NamedTuple):
 
 
 class Body:
-    """What is sent, as httpcore reads it. Bytes it would wrap into a generator, which is left to
-    the garbage collector when a delivery is cut off in the middle."""
+    """A body for httpcore. It would wrap plain bytes into a generator, which would be left to the
+    garbage collector when a delivery is cancelled."""
 
     def __init__(self, body: bytes) -> None:
-        self._body = self._left = body
+        self._body = self._unsent = body
 
     def __aiter__(self) -> Body:
-        self._left = self._body
+        self._unsent = self._body
         return self
 
     async def __anext__(self) -> bytes:
-        if not self._left:
+        if not self._unsent:
             raise StopAsyncIteration
-        part, self._left = self._left, b""
+        part, self._unsent = self._unsent, b""
         return part
 
 
@@ -58,13 +58,19 @@ class Poster:
     """Posts to one URL, over connections that are kept. Belongs to one trio run."""
 
     def __init__(
-        self, url: str, key: bytes, *, allow_private: bool, permit: str = PERMIT, most: int
+        self,
+        url: str,
+        key: bytes,
+        *,
+        allow_private: bool,
+        permit: str = PERMIT,
+        max_connections: int,
     ) -> None:
         self._url = url
         self._key = key
-        self._guard = Guard(allow_private=allow_private, permit=permit)
-        self._most = most  # connections at once
-        # Here and not when it is needed: reading the system's authorities takes a while.
+        self._guard = GuardedBackend(allow_private=allow_private, permit=permit)
+        self._max_connections = max_connections  # connections at once
+        # Made here, and not when it is needed: reading the system's authorities takes time.
         self._tls = ssl.create_default_context() if url.startswith("https:") else None
         self._pool: httpcore.AsyncConnectionPool | None = None
 
@@ -74,7 +80,8 @@ class Poster:
         return changed
 
     async def post(self, id: str, body: bytes) -> Outcome:
-        """Returns within TIMEOUT_SECONDS. Cancelled, the receiver may have it or not."""
+        """Post an event. Returns within TIMEOUT_SECONDS. If this is cancelled, the receiver may or
+        may not have it."""
         headers = {
             b"content-type": b"application/json",
             b"content-length": b"%d" % len(body),
@@ -117,7 +124,7 @@ class Poster:
     def _make(self) -> httpcore.AsyncConnectionPool:
         return httpcore.AsyncConnectionPool(
             ssl_context=self._tls,
-            max_connections=self._most,
+            max_connections=self._max_connections,
             keepalive_expiry=IDLE_SECONDS,
             network_backend=self._guard,
         )
@@ -130,7 +137,7 @@ class Poster:
 
 
 def judged(status: int, wait: float) -> Outcome:
-    """What an answer means. A redirect is not followed: an event goes where it was meant to."""
+    """The meaning of an answer. Redirects are not followed: an event goes only to its URL."""
     text = f"it answered {status}"
     if 200 <= status < 300:
         return Outcome("delivered", text)
@@ -138,7 +145,7 @@ def judged(status: int, wait: float) -> Outcome:
         return Outcome("gone", "it answered 410: it wants no more events")
     if 300 <= status < 400:
         return Outcome("refused", f"{text}: redirects are not followed, change the url", wait)
-    return Outcome("ill" if status in ILL else "refused", text, wait)
+    return Outcome("ill" if status in ILL_STATUSES else "refused", text, wait)
 
 
 def _retry_after(headers: list[tuple[bytes, bytes]]) -> float:
@@ -155,7 +162,7 @@ def _retry_after(headers: list[tuple[bytes, bytes]]) -> float:
 
 
 def _sentence(err: BaseException | None) -> str:
-    """One line. Where an error says nothing, what it came from does."""
+    """One line about an error. If it has no text, the error that caused it is used."""
     kind = type(err).__name__
     while err is not None:
         if text := " ".join(str(err).split()):

@@ -24,7 +24,7 @@ log = logging.getLogger("devgate.webhooks")
 
 
 class Progress:
-    """What is known of a receiver. Its target's task changes it, and writes it to disk."""
+    """The state of a receiver. The task of its target changes it, and writes it to disk."""
 
     def __init__(
         self,
@@ -39,7 +39,8 @@ class Progress:
         self.url = url
         self.disabled: str | None = None  # why, if it is
         self.error: str | None = None  # of the latest failure, until nothing fails any more
-        self.next_at: float | None = None  # wall clock: when it is tried again, all of it
+        # Wall clock: when the receiver as a whole is tried again.
+        self.next_at: float | None = None
         self.delivered_at: float | None = None  # wall clock
         self.missed = 0  # events that were deleted before it could have them
         self.window = Window(events.last)
@@ -68,7 +69,8 @@ class Progress:
         return "failing" if self.error is not None else "ok"
 
     def recall(self, stored: Position | None) -> None:
-        """Continue where an earlier run stopped. None: it is new, and gets the next events."""
+        """Continue where an earlier run stopped. None: the receiver is new, and gets later
+        events."""
         if stored is not None:
             self.window = Window(stored.position, stored.reached, stored.open())
             if max(stored.position, stored.reached) > (last := self._events.last):
@@ -80,11 +82,11 @@ class Progress:
             self.missed, self.delivered_at = stored.missed, stored.delivered_at
             if stored.disabled == BY_HAND:
                 self.disabled = stored.disabled
-            if stored.url == self.url:  # another one has not failed yet
+            if stored.url == self.url:  # a new URL has not failed yet
                 self.disabled, self.error = stored.disabled, stored.error
                 self.next_at = stored.next_at
-                rest = min(max((stored.next_at or 0.0) - time(), 0.0), MAX_SECONDS)
-                self.backoff = Backoff(self._dice, stored.failures, trio.current_time() + rest)
+                pause = min(max((stored.next_at or 0.0) - time(), 0.0), MAX_SECONDS)
+                self.backoff = Backoff(self._dice, stored.failures, trio.current_time() + pause)
         self._write_position()
 
     def _misses(self, count: int) -> None:
@@ -96,7 +98,7 @@ class Progress:
         )  # fmt: skip
 
     async def _remember(self) -> NoReturn:
-        """Write the position regularly, also if little was delivered."""
+        """Write the position at regular times, also if little was delivered."""
         while True:
             await trio.sleep(SAVE_SECONDS)
             now, saved = self.position(), self._saved

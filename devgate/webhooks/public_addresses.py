@@ -14,14 +14,14 @@ CARRIERS = (
     (ipaddress.IPv6Network("64:ff9b::/96"), 0),  # NAT64
     (ipaddress.IPv6Network("2002::/16"), 80),  # 6to4
 )
-# Neither is for anybody outside, whatever a version of Python says of it.
+# Not public, also if a version of Python says so.
 NEVER = (
-    ipaddress.IPv6Network("64:ff9b:1::/48"),  # NAT64 of one's own network
+    ipaddress.IPv6Network("64:ff9b:1::/48"),  # NAT64 within a network
     ipaddress.IPv6Network("2001::/32"),  # Teredo: a tunnel to anywhere
 )
 
 
-# A public address that is not: the host of every machine in Azure, with what it tells its guests.
+# Looks public and is not: in Azure it is the host of each machine, with data for its guests.
 HOSTS = frozenset({ipaddress.IPv4Address("168.63.129.16")})
 
 PERMIT = "allow_private = true"  # what lets a [[webhook]] post to other addresses

@@ -1,4 +1,4 @@
-"""An event as it is posted, and what proves that it is ours: Standard Webhooks, version 1."""
+"""The body and the signature of a posted event: Standard Webhooks, version 1."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from devgate.model import iso, to_json
 
 
 def id_of(event: Event) -> str:
-    """What a receiver knows a repeated event by: the same at every try.
+    """The id by which a receiver recognises a repeated event: the same at every try.
 
-    The time is in it because numbers begin again with a new database.
+    It has the time, because numbers begin again with a new database.
     """
     return f"evt_{event.n}_{int(event.at * 1000):x}"
 

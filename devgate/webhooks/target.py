@@ -16,7 +16,7 @@ from devgate.config.webhook import WebhookSettings
 from devgate.errors import StoreError
 from devgate.events.kinds import Event, types_for_webhook
 from devgate.events.log import EventLog
-from devgate.webhooks.backoff import PARALLEL, Backoff
+from devgate.webhooks.backoff import MAX_PARALLEL, Backoff
 from devgate.webhooks.position import BY_HAND, Position
 from devgate.webhooks.progress import SAVE_DELIVERIES, Progress
 from devgate.webhooks.public_addresses import PERMIT
@@ -36,7 +36,7 @@ log = logging.getLogger("devgate.webhooks")
 
 
 class Target(Progress):
-    """A receiver. Only its own task changes its fields, except in the methods that others call."""
+    """A receiver. Only its own task changes its fields, except in methods that others call."""
 
     def __init__(
         self,
@@ -49,18 +49,19 @@ class Target(Progress):
         dice: random.Random | None = None,
     ) -> None:
         super().__init__(settings.called, settings.shown, events, save, dice or random.Random())
-        # Events and groups of events; none: all but those that are to be named.
+        # Events and groups of events; none: all except those that must be named.
         self.wanted = frozenset(settings.events)
         self._types = types_for_webhook(self.wanted)
         # Imported here, because a gateway without webhooks does not need its library.
         from devgate.webhooks.poster import Poster
 
         self._poster = Poster(
-            settings.url, key, allow_private=settings.allow_private, permit=permit, most=PARALLEL
-        )
+            settings.url, key, allow_private=settings.allow_private, permit=permit,
+            max_connections=MAX_PARALLEL,
+        )  # fmt: skip
         self._scope = trio.CancelScope()
-        self._after: int | None = None  # where to go on, once the scope has ended
-        self._alarm = Alarm()  # rings when something may have changed for _serve()
+        self._after: int | None = None  # where to continue, once the scope has ended
+        self._alarm = Alarm()  # wakes _serve() when something may have changed
         self._room = trio.Event()
         self._idle = trio.Event()
         self._closed = False
@@ -222,10 +223,10 @@ class Target(Progress):
         self.error = f"event {event.n}: {outcome.text}"
         tries = self.window.failed(event)
         self.backoff.failed(began, now, ill=outcome.kind == "ill", wait=outcome.wait)
-        rest = self.backoff.rest(tries)
+        pause = self.backoff.pause_after(tries)
         if outcome.kind == "refused":
-            rest = max(rest, outcome.wait)
-        self.window.rests(event, now + rest)
+            pause = max(pause, outcome.wait)
+        self.window.rests(event, now + pause)
         if self.backoff.rests_until > now:
             self.next_at = time() + self.backoff.rests_until - now
         if outcome.kind == "gone":

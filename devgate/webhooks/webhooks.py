@@ -34,7 +34,7 @@ class Unusable(NamedTuple):
 
 
 class PositionStore(Protocol):
-    """Where positions are stored; the gateway fills it with its database."""
+    """Stores positions. The gateway implements it with its database."""
 
     async def load(self) -> Mapping[str, Position]:
         """What is known of every target, by its name."""
@@ -43,7 +43,7 @@ class PositionStore(Protocol):
         """Those that are not in the configuration."""
 
     def save(self, position: Position) -> None:
-        """Store this, in the place of what was stored of the target. Never waits."""
+        """Store the position of a target, which replaces the stored one. Never waits."""
 
 
 class Webhooks:
@@ -70,8 +70,8 @@ class Webhooks:
             self.targets[target.name] = target
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Deliver for ever. Started once all positions are known. Cancelled, it may be run again:
-        at a node of a cluster, each time that it leads.
+        """Deliver until cancelled. Started once all positions are known. It may be run again: a
+        node of a cluster does so each time that it begins to lead.
 
         Raises StoreError if they cannot be read then, and SetupError if a name was given to two.
         """
@@ -97,7 +97,7 @@ class Webhooks:
 
     @staticmethod
     async def load() -> None:
-        """Import what posts, which takes 35 ms, in a thread. To be called before begin()."""
+        """Import the HTTP client in a thread, which takes 35 ms. Call it before begin()."""
         await trio.to_thread.run_sync(import_module, "devgate.webhooks.poster")
 
     def begin(self, webhook: WebhookSettings, position: Position | None) -> None:
@@ -119,8 +119,8 @@ class Webhooks:
             self._nursery.start_soon(target.run, name=f"webhook {target.name}")
 
     async def renew(self) -> None:
-        """Take up the secrets that were changed in their files. Raises SetupError for one that
-        cannot be used, once all were looked at: what was read before signs on."""
+        """Read changed secret files again. Raises SetupError for one that cannot be used, after
+        all were read; its webhook keeps the former secret."""
         wrong: SetupError | None = None
         for webhook in self._settings:
             if not webhook.secret_file or webhook.called not in self.targets:

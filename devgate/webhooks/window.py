@@ -13,26 +13,27 @@ from devgate.events.kinds import Event
 # Events held in memory for one target, a few hundred bytes each. All others stay in the
 # database until there is room.
 MAX_PENDING = 1000
-# How many events may be read beyond the oldest that was not taken: at most this many are read
-# again when the gateway starts, to find those that were not taken.
+# How many events may be read beyond the oldest that was not taken. A gateway that starts reads at
+# most this many again, to find those that were not taken.
 MAX_AHEAD = 100_000
 
 
 class Window:
     """The events between what a target has taken and what was read for it.
 
-    A lane holds one device's events, the oldest in front; only that one may be delivered. A lane
-    whose event failed rests; the others go on. Events without a device share a lane.
+    A lane holds the events of one device, the oldest first; only that one may be delivered. A lane
+    whose event failed pauses; the others go on. Events without a device share a lane.
 
-    `reached` and `gaps` are those of an earlier window, which this one goes on from: what was
-    taken then does not come again, although some events in front of it were not.
+    `reached` and `gaps` are those of an earlier window, which this one continues: events that were
+    taken then are not delivered again, although some before them were not taken.
     """
 
     def __init__(self, position: int, reached: int = 0, gaps: Sequence[int] = ()) -> None:
         self.read = position  # the newest event that was looked at
         self.reached = max(position, reached)  # the newest event that was taken
-        self._known = self.reached  # up to here the earlier window knew what was taken:
-        self._gaps = frozenset(gaps)  # all but these
+        # Up to this event the earlier window had taken all events, except these gaps.
+        self._known = self.reached
+        self._gaps = frozenset(gaps)
         self._looked = 0  # events that were looked at
         self._pending: dict[int, Event] = {}  # in the order of their numbers
         self._before: dict[int, int] = {}  # how many were looked at before each of them
@@ -86,16 +87,16 @@ class Window:
         return last - max(self.read, min(last, self._known)) + gone
 
     def skip(self, event: Event) -> None:
-        """It was read, and the target does not get it."""
+        """Note that it was read, and is not for the target."""
         self.read = event.n
         self._looked += 1
 
     def passes(self, number: int) -> None:
-        """Up to this number there is nothing more that the target gets."""
+        """Note that no event up to this number is for the target."""
         self.read = max(self.read, number)
 
     def add(self, event: Event) -> None:
-        """It was read, and is to be delivered."""
+        """Add an event that was read and is to be delivered."""
         self.read = event.n
         self._pending[event.n] = event
         self._before[event.n] = self._looked
@@ -106,7 +107,8 @@ class Window:
             heapq.heappush(self._ready, event.n)
 
     def next_time(self, now: float) -> float:
-        """When an event may go: `now`, later, or never before something else happens."""
+        """When an event may be delivered: `now`, later, or infinity until something else
+        happens."""
         if self._ready:
             return now
         return max(now, self._resting[0][0]) if self._resting else math.inf
@@ -118,7 +120,7 @@ class Window:
         return self._pending[heapq.heappop(self._ready)] if self._ready else None
 
     def delivered(self, event: Event) -> None:
-        """The receiver has taken it; the next event of its lane may go."""
+        """The receiver has taken it; the next event of its lane may be delivered."""
         self.reached = max(self.reached, event.n)
         lane = self._lanes[event.imei or ""]
         lane.popleft()
@@ -135,11 +137,12 @@ class Window:
         return self._tries[event.n]
 
     def rests(self, event: Event, until: float) -> None:
-        """It has failed, and may go again at `until` (the clock that `next` is asked with)."""
+        """Note that it has failed and may be delivered again at `until` (by the clock of
+        next())."""
         heapq.heappush(self._resting, (until, event.n))
 
     def wake(self) -> None:
-        """End the rest of all lanes: the failures were the receiver's."""
+        """End the pauses of all lanes: the failures were the receiver's."""
         for _, n in self._resting:
             heapq.heappush(self._ready, n)
         self._resting.clear()

@@ -14,10 +14,10 @@ def test_a_line_counts_until_it_is_taken_over(tmp_path: Path) -> None:
     secret = add(file, "shop", "admin")
     tokens = Tokens(file)
     (line,) = entries(file)
-    assert [one.name for one in tokens.known.untaken()] == ["shop"]
+    assert [one.name for one in tokens.known.not_imported()] == ["shop"]
     stored = Token("shop", "read", "", line.digest, SITES)
     tokens.known.put({"shop": stored}, {"shop": line.line()})
-    assert tokens.known.untaken() == []
+    assert tokens.known.not_imported() == []
     assert tokens.check(secret) == stored, "what the database says is in force"
     assert not stored.may("trim")
     tokens.known.put({}, {"shop": line.line()})
@@ -81,6 +81,6 @@ def test_two_nodes_with_other_lines_do_not_take_turns(tmp_path: Path) -> None:
     tokens = Tokens(file)
     tokens.known.put({"shop": Token("shop", "read", "", "x")}, {"shop": "another node's"})
     assert tokens.check(secret) is not None
-    tokens.known.offered(tokens.known.untaken())
-    assert tokens.known.untaken() == []
+    tokens.known.offered(tokens.known.not_imported())
+    assert tokens.known.not_imported() == []
     assert tokens.check(secret) is None

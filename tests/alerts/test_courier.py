@@ -14,7 +14,7 @@ import pytest
 import trio
 
 from devgate.alerts import courier
-from devgate.alerts.courier import Courier, Letter, Result
+from devgate.alerts.courier import Courier, Letter, SendResult
 from devgate.alerts.messenger import without_secrets
 from tests.alerts.mail import mailroom
 from tests.webhooks.receiver import SECRET, Answer, receiving
@@ -31,7 +31,7 @@ def busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_mail_arrives() -> None:
     with mailroom() as room:
         result = await Courier(allow_private=True).send(room.url, "", LETTER)
-        assert result == Result(True, "it took the message")
+        assert result == SendResult(True, "it took the message")
         [mail] = room.got
     assert mail["subject"] == LETTER.title
     assert "anna@example.com" in mail["to"]
@@ -58,7 +58,7 @@ async def test_private_addresses_are_refused_whatever_a_name_says() -> None:
 async def test_no_url_reads_a_file() -> None:
     url = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/?template=/etc/hostname"
     result = await Courier(allow_private=True).send(url, "", LETTER)
-    assert result == Result(False, "a message may not open files")
+    assert result == SendResult(False, "a message may not open files")
 
 
 async def test_a_look_at_a_url_hides_its_secrets() -> None:
@@ -101,7 +101,7 @@ async def test_what_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> 
     port = listener[0].socket.getsockname()[1]
     url = f"mailto://127.0.0.1:{port}?from=gate@example.com&to=anna@example.com"
     result = await Courier(allow_private=True).send(url, "", LETTER)
-    assert result == Result(False, "it took longer than 0.5 s", slow=True)
+    assert result == SendResult(False, "it took longer than 0.5 s", slow=True)
     await listener[0].aclose()
 
 
@@ -169,7 +169,9 @@ async def test_a_webhook_gets_it_signed() -> None:
         assert told["type"] == "alert.fired"
         assert (told["data"]["title"], told["data"]["text"]) == (LETTER.title, LETTER.text)
         receiver.behave = lambda got: Answer(500)
-        assert await post.send(receiver.url(), SECRET, LETTER) == Result(False, "it answered 500")
+        assert await post.send(receiver.url(), SECRET, LETTER) == SendResult(
+            False, "it answered 500"
+        )
         guarded = Courier(allow_private=False)
         refused = await guarded.send(receiver.url(), SECRET, LETTER)
         assert "not a public address" in refused.text

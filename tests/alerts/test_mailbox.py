@@ -9,16 +9,16 @@ from functools import partial
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from devgate.alerts.courier import Letter, Result
+from devgate.alerts.courier import Letter, SendResult
 from devgate.alerts.mailbox import MAX_WAITING, RETRY_SECONDS, Mailbox
 
-OK, NO = Result(True, "taken"), Result(False, "no")
+OK, NO = SendResult(True, "taken"), SendResult(False, "no")
 
 
 class Far:
     """The far end: answers as `answers` say, and then well."""
 
-    def __init__(self, *answers: Result) -> None:
+    def __init__(self, *answers: SendResult) -> None:
         self.answers = list(answers)
         self.at: list[float] = []
         self.slow: list[bool] = []
@@ -26,13 +26,13 @@ class Far:
         self.settled: list[str] = []
         self.box = Mailbox(self._send, self._tried)
 
-    async def _send(self, letter: Letter, slow: bool) -> Result:
+    async def _send(self, letter: Letter, slow: bool) -> SendResult:
         await trio.lowlevel.checkpoint()
         self.at.append(trio.current_time())
         self.slow.append(slow)
         return self.answers.pop(0) if self.answers else OK
 
-    def _tried(self, letter: Letter, result: Result, tries: int, last: bool) -> None:
+    def _tried(self, letter: Letter, result: SendResult, tries: int, last: bool) -> None:
         self.tried.append((letter.id, result.ok, tries, last))
 
     def put(self, *ids: str) -> None:
@@ -85,7 +85,7 @@ async def test_what_comes_meanwhile_ends_the_pause(autojump_clock: MockClock) ->
 
 
 async def test_who_was_too_slow_is_sent_to_as_such(autojump_clock: MockClock) -> None:
-    far = Far(Result(False, "slow", slow=True))
+    far = Far(SendResult(False, "slow", slow=True))
     async with far.runs():
         far.put("a")
         await trio.sleep(sum(RETRY_SECONDS))

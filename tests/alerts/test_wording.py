@@ -61,8 +61,8 @@ def test_many_machines_and_those_that_are_back() -> None:
     )
     lines = text.splitlines()
     assert lines[0] == "30 machines offline"
-    assert lines[wording.NAMED + 1] == f"- and {30 - wording.NAMED} more"
-    assert lines[wording.NAMED + 3 :][:3] == [
+    assert lines[wording.MAX_NAMED + 1] == f"- and {30 - wording.MAX_NAMED} more"
+    assert lines[wording.MAX_NAMED + 3 :][:3] == [
         "Still: 2 machines offline", "- Chair 1", "- Chair 2",
     ]  # fmt: skip
 

@@ -10,7 +10,7 @@ import trio
 
 from devgate.cluster import link as link_module
 from devgate.cluster.door import Secret
-from devgate.cluster.link import OUTSTANDING
+from devgate.cluster.link import MAX_OUTSTANDING
 from devgate.cluster.links import Links
 from devgate.cluster.wording import MAX_LINE
 from devgate.control.requests import MAX_REQUEST
@@ -60,12 +60,12 @@ async def test_a_link_has_its_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """1,024 requests under way; and pings are answered beside them."""
     monkeypatch.setattr(link_module, "PING_SECONDS", 0.1)
     async with pair() as two, trio.open_nursery() as nursery:
-        for number in range(OUTSTANDING):
+        for number in range(MAX_OUTSTANDING):
             nursery.start_soon(two.links.ask, "b", {"type": "hold", "n": number})
-        await two.other.answers.until_held(OUTSTANDING)
+        await two.other.answers.until_held(MAX_OUTSTANDING)
         with pytest.raises(Unreachable, match="has 1024 requests of ours under way"):
             await two.links.ask("b", ECHO)
-        while two.other.answers.pings < 1 + 2 * link_module.SILENT:
+        while two.other.answers.pings < 1 + 2 * link_module.MAX_SILENT_PINGS:
             await two.other.answers.changed.park()
         two.other.answers.gate.set()
 

@@ -13,7 +13,7 @@ from typing import Any
 import trio
 
 from devgate.access.tokens import Tokens
-from devgate.control.caller import Group
+from devgate.control.caller import SocketGroup
 from devgate.control.limits import Limits
 from devgate.control.server import MAX_CONNECTIONS, ControlServer
 from devgate.errors import CallerError
@@ -198,7 +198,7 @@ def short_folder() -> Iterator[str]:
 async def serving(
     *,
     access: Tokens | None = None,
-    group: Group | None = None,
+    group: SocketGroup | None = None,
     limits: Limits | None = None,
     max_connections: int = MAX_CONNECTIONS,
 ) -> AsyncIterator[Served]:

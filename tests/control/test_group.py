@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from devgate.control.caller import Group, user_of
+from devgate.control.caller import SocketGroup, user_of
 from devgate.gateway.operations.table import OPERATIONS
 from devgate.gateway.operations.ways import may_by_socket
 from tests.control.harness import serving
@@ -12,7 +12,9 @@ from tests.control.harness import serving
 
 async def test_a_member_may_do_what_the_role_says_and_no_more() -> None:
     role = "command"
-    mine = Group(lambda: role, lambda role, type: role == "admin" or type != "echo", frozenset())
+    mine = SocketGroup(
+        lambda: role, lambda role, type: role == "admin" or type != "echo", frozenset()
+    )
     async with serving(group=mine) as served:
         caller = await served.call()
         reply = await caller.ask(type="echo", id=1)
@@ -32,7 +34,7 @@ async def test_a_member_may_do_what_the_role_says_and_no_more() -> None:
 
 async def test_root_and_the_gateways_own_user_may_do_all() -> None:
     """By what the kernel says of the peer, not by what it says of itself."""
-    nothing = Group(lambda: "read", lambda role, type: False)
+    nothing = SocketGroup(lambda: "read", lambda role, type: False)
     assert {0, os.geteuid()} == nothing.trusted_users
     async with serving(group=nothing) as served:
         caller = await served.call()

@@ -15,7 +15,7 @@ from devgate.config.unused import unused
 from devgate.doctor import backups, database, disk, doors, system
 from devgate.doctor.disk import kind_of
 from devgate.doctor.finding import Severity, in_bytes
-from devgate.doctor.owners import READ, WRITE, User
+from devgate.doctor.owners import READ, WRITE, GatewayUser
 from devgate.store.health import look
 from devgate.store.server_health import Archive, Server, Slot
 from tests.stores import with_tables
@@ -89,11 +89,14 @@ def test_who_may_do_what_with_a_file(tmp_path: Path) -> None:
     file.touch()
     file.chmod(0o640)
     found = file.stat()
-    stranger, member = User(found.st_uid + 1, frozenset()), User(found.st_uid + 1, frozenset({9}))
+    stranger, member = (
+        GatewayUser(found.st_uid + 1, frozenset()),
+        GatewayUser(found.st_uid + 1, frozenset({9})),
+    )
     in_group = os.stat_result((*found[:5], 9, *found[6:]))
-    assert [User(0, frozenset()).may(found, what) for what in (READ, WRITE)] == [True, True]
+    assert [GatewayUser(0, frozenset()).may(found, what) for what in (READ, WRITE)] == [True, True]
     if found.st_uid:
-        assert User(found.st_uid, frozenset()).may(found, WRITE)
+        assert GatewayUser(found.st_uid, frozenset()).may(found, WRITE)
     assert [stranger.may(found, what) for what in (READ, WRITE)] == [False, False]
     assert [member.may(in_group, what) for what in (READ, WRITE)] == [True, False]
 

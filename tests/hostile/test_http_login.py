@@ -16,7 +16,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from devgate import __version__
 from devgate.access import users
-from devgate.access.users import HASHING, MAX_WAITING, MAX_WAITING_OF_ADDRESS, Busy, Users
+from devgate.access.users import MAX_HASHING, MAX_WAITING, MAX_WAITING_OF_ADDRESS, Busy, Users
 from devgate.errors import SetupError
 from devgate.http.login_limit import (
     MAX_DELAY_SECONDS,
@@ -149,7 +149,7 @@ async def test_at_most_20_wait_for_their_password_to_be_looked_at(
 
     monkeypatch.setattr(known, "_check", slow)
     async with trio.open_nursery() as nursery:
-        for number in range(HASHING + MAX_WAITING):
+        for number in range(MAX_HASHING + MAX_WAITING):
             address = f"192.0.2.{number // MAX_WAITING_OF_ADDRESS}"
             nursery.start_soon(known.check, "li", "x", address)
             await wait_all_tasks_blocked()

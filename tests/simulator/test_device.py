@@ -65,7 +65,7 @@ def test_it_registers_again_when_told_to_but_plays_no_ping_pong(again: bytes) ->
     device = registered()
     assert device.receive(again, 20.0) == (HT, [Mark.FORGOTTEN])
     assert device.receive(again, 20.1) == (b"", [])
-    assert device.next == 20.0 + d.HELLO_GAP
+    assert device.next == 20.0 + d.HELLO_GAP_SECONDS
     assert device.due(21.0).wire == HT
     assert device.receive(WELCOME, 21.1).news == [Mark.REGISTERED]
 
@@ -73,15 +73,15 @@ def test_it_registers_again_when_told_to_but_plays_no_ping_pong(again: bytes) ->
 def test_a_lost_registration_is_sent_again() -> None:
     device = Device(ME, PLAIN, Random(1))
     device.connected(0.0)
-    assert device.next == d.HELLO_WAIT
-    assert device.due(d.HELLO_WAIT).wire == HT
+    assert device.next == d.HELLO_SECONDS
+    assert device.due(d.HELLO_SECONDS).wire == HT
 
 
 @pytest.mark.parametrize("status", ["300", "401"])
 def test_a_refused_device_asks_again_much_later(status: str) -> None:
     device = registered()
     assert device.receive(encode(status, ME, "HT"), 1.0).news == [Mark.FORGOTTEN, Mark.REFUSED]
-    assert 1.0 + d.REFUSED_WAIT / 2 <= device.next <= 1.0 + d.REFUSED_WAIT
+    assert 1.0 + d.REFUSED_SECONDS / 2 <= device.next <= 1.0 + d.REFUSED_SECONDS
     assert device.due(device.next).wire == HT
 
 
@@ -179,7 +179,7 @@ def test_an_unacknowledged_result_is_repeated_but_not_for_ever() -> None:
     while device.next < 500.0:
         times.append(device.next)
         assert device.due(device.next).wire == result("200")
-    assert times == [0.2, 0.2 + d.ACK_WAIT, 0.2 + 2 * d.ACK_WAIT]
+    assert times == [0.2, 0.2 + d.ACK_SECONDS, 0.2 + 2 * d.ACK_SECONDS]
 
 
 def test_a_result_outlives_its_connection() -> None:
@@ -199,7 +199,7 @@ def test_an_acknowledgement_is_for_a_result_of_its_kind_that_was_sent() -> None:
     device.receive(result("200"), 0.1)
     assert device.due(0.2).wire == result("200"), "one that was not yet sent is not settled"
     device.receive(result("200", "ST"), 0.3)
-    assert device.next == 0.2 + d.ACK_WAIT
+    assert device.next == 0.2 + d.ACK_SECONDS
     device.receive(result("200"), 0.4)
     assert device.next == 500.0
 

@@ -10,7 +10,7 @@ from typing import Any
 import httpcore
 import pytest
 
-from devgate.webhooks.connecting import Forbidden, Guard
+from devgate.webhooks.connecting import Forbidden, GuardedBackend
 from devgate.webhooks.public_addresses import is_public
 
 PUBLIC = ["1.1.1.1", "93.184.216.34", "2606:4700:4700::1111", "64:ff9b::101:101", "2002:101:101::"]
@@ -65,11 +65,11 @@ def port(listener: socket.socket) -> int:
 )
 async def test_no_spelling_of_this_machine_passes(listener: socket.socket, host: str) -> None:
     with pytest.raises(Forbidden, match="not a public address; set allow_private"):
-        await Guard(allow_private=False).connect_tcp(host.strip("[]"), port(listener))
+        await GuardedBackend(allow_private=False).connect_tcp(host.strip("[]"), port(listener))
 
 
 async def test_private_addresses_pass_where_they_are_allowed(listener: socket.socket) -> None:
-    stream = await Guard(allow_private=True).connect_tcp("localhost", port(listener))
+    stream = await GuardedBackend(allow_private=True).connect_tcp("localhost", port(listener))
     assert stream.get_extra_info("server_addr") == ("127.0.0.1", port(listener))
     await stream.aclose()
 
@@ -79,7 +79,7 @@ async def test_one_private_address_among_public_ones_is_enough(
 ) -> None:
     Names(monkeypatch, ["1.1.1.1", "10.0.0.1"])
     with pytest.raises(Forbidden, match=r"shop\.example is 10\.0\.0\.1"):
-        await Guard(allow_private=False).connect_tcp("shop.example", port(listener))
+        await GuardedBackend(allow_private=False).connect_tcp("shop.example", port(listener))
 
 
 async def test_a_name_is_asked_for_once_and_the_judged_address_is_used(
@@ -94,7 +94,7 @@ async def test_a_name_is_asked_for_once_and_the_judged_address_is_used(
         return True
 
     monkeypatch.setattr("devgate.webhooks.connecting.is_public", judge)
-    stream = await Guard(allow_private=False).connect_tcp("shop.example", port(listener))
+    stream = await GuardedBackend(allow_private=False).connect_tcp("shop.example", port(listener))
     assert stream.get_extra_info("server_addr")[0] == "127.0.0.1"
     assert judged == ["127.0.0.1"]
     assert names.answers == [["127.0.0.2"]], "nobody asked again"
@@ -105,11 +105,11 @@ async def test_the_next_address_is_tried(
     listener: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Names(monkeypatch, ["127.0.0.2", "127.0.0.1"])
-    stream = await Guard(allow_private=True).connect_tcp("shop.example", port(listener))
+    stream = await GuardedBackend(allow_private=True).connect_tcp("shop.example", port(listener))
     assert stream.get_extra_info("server_addr")[0] == "127.0.0.1"
     await stream.aclose()
 
 
 async def test_a_name_that_nobody_knows() -> None:
     with pytest.raises(httpcore.ConnectError, match="cannot be resolved"):
-        await Guard(allow_private=True).connect_tcp("no such name", 80)
+        await GuardedBackend(allow_private=True).connect_tcp("no such name", 80)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devgate.webhooks.backoff import PARALLEL
+from devgate.webhooks.backoff import MAX_PARALLEL
 from devgate.webhooks.position import Position, gaps
 from devgate.webhooks.progress import SAVE_DELIVERIES
 from devgate.webhooks.window import Window
@@ -129,7 +129,7 @@ async def test_a_kill_repeats_no_more_than_was_not_saved_or_under_way() -> None:
         receiver.close()
     assert set(receiver.numbers()) == set(range(1, 401))
     repeated = len(receiver.taken) - 400
-    assert repeated <= SAVE_DELIVERIES - 1 + PARALLEL
+    assert repeated <= SAVE_DELIVERIES - 1 + MAX_PARALLEL
 
 
 @quick

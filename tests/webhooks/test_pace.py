@@ -8,11 +8,11 @@ import random
 import pytest
 
 from devgate.webhooks.backoff import (
-    BURST,
+    BURST_DELIVERIES,
     FIRST_SECONDS,
+    MAX_PARALLEL,
     MAX_RATE,
     MAX_SECONDS,
-    PARALLEL,
     RECEIVER_FAILURES,
     Backoff,
     delay,
@@ -31,11 +31,11 @@ def test_waits_grow_twofold_up_to_a_limit_and_are_random_within_a_half(
 def test_success_by_success_more_go_at_once_and_a_failure_halves_that(dice: random.Random) -> None:
     backoff = Backoff(dice)
     assert backoff.limit == 1
-    for _ in range(2 * PARALLEL):
+    for _ in range(2 * MAX_PARALLEL):
         backoff.succeeds()
-    assert backoff.limit == PARALLEL
+    assert backoff.limit == MAX_PARALLEL
     backoff.failed(0.0, 1.0, ill=False, wait=0.0)
-    assert backoff.limit == PARALLEL // 2
+    assert backoff.limit == MAX_PARALLEL // 2
 
 
 def test_no_more_go_at_once_than_may(dice: random.Random) -> None:
@@ -48,7 +48,7 @@ def test_no_more_go_at_once_than_may(dice: random.Random) -> None:
 
 def test_no_more_go_in_a_second_than_may(dice: random.Random) -> None:
     backoff, now = Backoff(dice), 0.0
-    for _ in range(BURST + int(MAX_RATE)):
+    for _ in range(BURST_DELIVERIES + int(MAX_RATE)):
         now = backoff.next_time(now)
         backoff.begins(now)
         backoff.ends()

@@ -25,7 +25,7 @@ KEY = key_of(SECRET)
 
 @asynccontextmanager
 async def posting_to(url: str, *, allow_private: bool = True) -> AsyncIterator[Poster]:
-    poster = Poster(url, KEY, allow_private=allow_private, most=4)
+    poster = Poster(url, KEY, allow_private=allow_private, max_connections=4)
     try:
         yield poster
     finally:
@@ -65,17 +65,17 @@ async def test_what_a_status_means(status: int, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "least", "most"),
+    ("header", "min_wait", "max_wait"),
     [("7", 7, 7), (" 7 ", 7, 7), ("0", 0, 0), ("soon", 0, 0),
      ("999999999", MAX_WAIT_SECONDS, MAX_WAIT_SECONDS),
      ("-5", 0, 0), ("", 0, 0), ("9" * 30, 0, 0), ("Fri, 31 Dec 99999 00:00:00 GMT", 0, 0),
      ("Wed, 21 Oct 2015 07:28:00 GMT", 0, 0)],
 )  # fmt: skip
-async def test_retry_after(header: str, least: float, most: float) -> None:
+async def test_retry_after(header: str, min_wait: float, max_wait: float) -> None:
     with receiving(lambda got: Answer(429, {"retry-after": header})) as receiver:
         async with posting_to(receiver.url()) as poster:
             outcome = await poster.post("evt_1", b"{}")
-    assert least <= outcome.wait <= most
+    assert min_wait <= outcome.wait <= max_wait
 
 
 async def test_retry_after_as_a_date() -> None:

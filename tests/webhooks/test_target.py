@@ -20,7 +20,7 @@ from devgate.events.log import EventPage
 from devgate.webhooks import signature
 from devgate.webhooks import target as targets
 from devgate.webhooks import window as windows
-from devgate.webhooks.backoff import PARALLEL
+from devgate.webhooks.backoff import MAX_PARALLEL
 from devgate.webhooks.position import Position
 from tests.e2e.device import WAIT_SECONDS
 from tests.webhooks.conftest import Book, Shelf, delivering, event, eventually, some, until
@@ -55,7 +55,7 @@ async def test_what_happens_is_posted_and_remembered() -> None:
         assert sorted(receiver.numbers()) == list(range(11, 41))
         assert in_order(receiver)
         assert all(got.genuine for got in receiver.taken)
-        assert receiver.at_once <= PARALLEL
+        assert receiver.at_once <= MAX_PARALLEL
     stored = shelf.positions["shop"]
     assert (stored.position, stored.failures, stored.error, stored.missed) == (40, 0, None, 0)
     assert stored.delivered_at is not None
@@ -186,7 +186,7 @@ async def test_a_receiver_that_was_away_is_caught_up_from_disk_without_a_flood(
         assert len(set(receiver.numbers())) == 600
         assert in_order(receiver)
         assert asked < 100
-        assert receiver.at_once <= PARALLEL
+        assert receiver.at_once <= MAX_PARALLEL
         assert book.read >= 400, "what had left the memory was read again"
 
 

@@ -29,7 +29,7 @@ from devgate.net.limits import Crowds
 from devgate.net.link import Link
 from devgate.net.poller import Poller
 from devgate.protocol.frames import HEADER_SIZE, Event
-from devgate.protocol.quick import LONE, LONGEST, NOT_ASKED, answer, lone, own
+from devgate.protocol.quick import LONE, LONGEST, NOT_ASKED, answer, lone, request_head
 from devgate.protocol.session import react
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class Desk:
             if not connection.waits:
                 if decoder.tail and now - connection.heard >= self._tails.wait:
                     # Heartbeats of a registered device, which nobody waited for.
-                    decoder.rest()
+                    decoder.set_tail()
                 if connection.request_start and not decoder.tail and self._quick(connection, data):
                     connection.heard = now
                     return
@@ -168,7 +168,7 @@ class Desk:
         assert session.imei is not None, "it is registered"
         begins = connection.request_start
         if begins is NOT_ASKED:
-            begins = connection.request_start = own(session.imei)
+            begins = connection.request_start = request_head(session.imei)
         wire = answer(begins, session.imei, data, self._directory)
         if wire is None:
             return False

@@ -175,7 +175,7 @@ class UnpackedConnections:
         connection.heard = heard + self._shift
         connection.registered_at = registered_at
         connection.generation = generation
-        connection.decoder.rest(tail.encode("latin-1"))
+        connection.decoder.set_tail(tail.encode("latin-1"))
         if more:
             self._more(connection, more)
         if registered:

@@ -10,7 +10,16 @@ from typing import Any, TypeVar
 import trio
 
 from devgate.alerts.receiver import Receiver
-from devgate.alerts.rule import DAYS, KINDS, MAX_OWN, MAX_RULES, MAX_ZONE, NAME, Rule, checked
+from devgate.alerts.rule import (
+    DAYS,
+    KINDS,
+    MAX_OF_LIMITED_OWNERS,
+    MAX_RULES,
+    MAX_ZONE,
+    NAME,
+    Rule,
+    checked,
+)
 from devgate.alerts.scope import Keeper, Sites
 from devgate.errors import CallerError, NotThere
 from devgate.gateway.clock import time
@@ -205,12 +214,14 @@ def _given(args: Args) -> dict[str, Any]:
 
 
 def must_have_room(what: str, sites: Sequence[Sites], limit: int, keeper: Keeper) -> None:
-    """Raises CallerError (409) if there are `limit` already, or MAX_OWN of this keeper's. `sites`
-    are those of each one that there is."""
+    """Raises CallerError (409) if there are `limit` already, or MAX_OF_LIMITED_OWNERS of this
+    keeper's. `sites` are those of each one that there is."""
     if len(sites) >= limit:
         raise CallerError("409", f"there are {limit} {what}; remove one")
-    if keeper.sites is not None and sum(map(keeper.sees, sites)) >= MAX_OWN:
-        raise CallerError("409", f"there are {MAX_OWN} {what} of your sites; remove one")
+    if keeper.sites is not None and sum(map(keeper.sees, sites)) >= MAX_OF_LIMITED_OWNERS:
+        raise CallerError(
+            "409", f"there are {MAX_OF_LIMITED_OWNERS} {what} of your sites; remove one"
+        )
 
 
 async def _checked(

@@ -52,7 +52,7 @@ def settled_at(row: Mapping[str, Any]) -> float | None:
 def running_spans(commands: Sequence[Mapping[str, Any]], until: float) -> list[Span]:
     """When the device ran, as far as its confirmations say, up to `until`.
 
-    A start that is confirmed while it runs adds to its time, as `running.Running` has it.
+    A start that is confirmed while it runs adds to its time, as `running.RunningGateway` has it.
     """
     confirmed = [(at, row) for row in commands if (at := settled_at(row)) is not None]
     spans: list[Span] = []
