@@ -90,8 +90,8 @@ def _put_sqlite(url: str, file: Path, at: float | None, held: bool, seal: Seal) 
                 done = _prepared(database, at, held, seal)
             finally:
                 database.close()
-            left = part.with_name(f"{part.name}-wal")
-            if left.exists() and left.stat().st_size:
+            old_log = part.with_name(f"{part.name}-wal")
+            if old_log.exists() and old_log.stat().st_size:
                 raise SetupError(f"nothing was restored: another program reads {part}")
             aside = _set_aside(target)
             part.rename(target)

@@ -21,7 +21,7 @@ PROC = Path("/proc")
 
 
 def examine(devices: int, running: RunningGateway | None, proc: Path = PROC) -> Findings:
-    """Problems of this machine for a fleet of so many known devices."""
+    """Problems of this machine for a fleet of `devices` known devices."""
     yield _descriptors(devices, running)
     yield _memory(devices, proc)
     yield from _kernel(devices, proc)

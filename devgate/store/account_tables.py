@@ -30,8 +30,8 @@ account = Table(
     Column("proof", Text, nullable=False, server_default=""),
     Column("enabled", Boolean, nullable=False, server_default=true()),
     Column("added_at", Double, nullable=False),
-    # The SHA-256 of the line of a file that it was taken from. A line that is removed from the
-    # file removes the account, and one that was taken is not taken again.
+    # The SHA-256 of the line of a file that it was imported from. If that line is removed, the
+    # account is removed, too. A line is imported only once.
     Column("line", String(64)),
     Column("removed", Boolean, nullable=False, server_default=false()),  # kept for its line
     # A word that sets a password, once: its SHA-256 in hex, and until when.
@@ -65,7 +65,7 @@ account_session = Table(
 )
 Index("account_session_name", account_session.c.kind, account_session.c.name)
 
-# One row: it counts changes of accounts, so that all nodes see cheaply that there are some.
+# One row: it counts changes of accounts, so that nodes can check cheaply for changes.
 account_revision = Table(
     "account_revision",
     metadata,

@@ -1,4 +1,4 @@
-"""For which machines a rule of alerts is."""
+"""The machines of an alert rule."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The audit, for reading: events that say who changed what and who came in, newest first."""
+"""Reads the audit: events about changes and logins, newest first."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def page(
     rows = [tuple(row) for row in conn.execute(_PAGE, {"before": before, "limit": LOOK_EVENTS})]
     found: list[tuple[Any, ...]] = []
     for row in rows:
-        # Times never go back, so nothing older fits.
+        # Times never decrease, so no older event matches.
         if wanted.since is not None and row[0] < wanted.since:
             return found, None
         if wanted.fits(row):

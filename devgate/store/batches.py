@@ -41,7 +41,7 @@ class PendingBatch(Generic[Row]):
         return self.error or self.errors.get(place)
 
     def end_flushes(self) -> None:
-        """The commit takes too long: call back who waits for posted rows, with False."""
+        """Call back the waiters for posted rows with False: the commit takes too long."""
         calls = self.calls
         self.calls = [call for call in calls if call[0] != FLUSH]
         for place, on_done in calls:

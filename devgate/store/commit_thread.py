@@ -57,7 +57,7 @@ class CommitThread(Generic[T]):
             function, task = call
             result = outcome.capture(function)
             self._token.run_sync_soon(trio.lowlevel.reschedule, task, result)
-            del call, function, task, result  # nothing is held while it waits
+            del call, function, task, result  # so that it keeps no object alive while it waits
 
 
 def _cannot_be_cancelled(raise_cancel: object) -> trio.lowlevel.Abort:

@@ -12,7 +12,7 @@ log = logging.getLogger("devgate.store")
 
 
 class Condition:
-    """What the latest commits have shown. Changed by the writer's task alone; any task reads it.
+    """The state of the database by the latest commits. Only the writer's task changes it.
 
     An outage is one line of the log when it begins, however often a commit is tried meanwhile.
     """

@@ -14,7 +14,7 @@ OnConflict = Literal["fail", "skip", "update"]
 
 
 class Change(NamedTuple):
-    """A device that is there, and what it becomes by a line of the file."""
+    """An existing device, and what a line of the file makes of it."""
 
     line: int
     old: Device
@@ -22,8 +22,8 @@ class Change(NamedTuple):
 
 
 class Plan:
-    """What some rows mean for the database as it is. `fault` is called for each row that it is
-    against."""
+    """The changes that some rows make in the current database. `fault` is called for each row that
+    conflicts with it."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Plan:
                 fault(at(line, f"id: {id} is the device {owners[id]}'s"))
 
     def number(self, free: int) -> None:
-        """Count up the ids of rows that have none."""
+        """Number the rows that have no id."""
         for place, row in enumerate(self.added):
             if row.id is None:
                 if free > MAX_ID:

@@ -77,7 +77,7 @@ def checked(device: Device) -> Device:
     for name, given in (("phone", device.phone), ("qr", device.qr)):
         if given is not None:
             check_text(name, given, _OF_QR if name == "qr" else "")
-            # As it stands, too: the table holds no longer one.
+            # Also in the stored form, because of the limit of the column.
             size = max(len(filled(given, device.imei, device.id).encode()), len(given.encode()))
             if size > MAX_TEXT:
                 raise bad(name, f"at most {MAX_TEXT} bytes fit into a frame, and this is {size}")

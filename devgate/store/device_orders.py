@@ -66,7 +66,7 @@ def ranked(wanted: WantedDevices, rank: int) -> tuple[WantedDevices | None, tupl
 
 
 def of_time(wanted: WantedDevices, walks: Sequence[Walk]) -> list[Walk]:
-    """Those of the indexes by time that can have what is wanted."""
+    """Those of the indexes by time that can have matching devices."""
     away = wanted.away_since is not None
     return [
         walk

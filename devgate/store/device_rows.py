@@ -45,11 +45,11 @@ class Rows:
         self._asked = 0  # up to how many the set may have that was looked for
 
     def about(self) -> float:
-        """How many devices PostgreSQL thinks that there are; below 0 if it does not know."""
+        """The number of devices by PostgreSQL's estimate; negative if it has none."""
         return float(self._conn.scalar(_ABOUT) or 0)
 
     def bound(self, walk: Walk, start: Key | None, size: int) -> Key | None:
-        """The key behind which `size` others lie; None: there are no more than these."""
+        """The key of the last of the next `size` devices; None: there are not more than these."""
         between, values = self._between(walk, start, None)
         table = "device d" if walk.table == "d" else "presence p"
         query = (
@@ -62,7 +62,7 @@ class Rows:
     def select(
         self, walk: Walk, start: Key | None, bound: Key | None, limit: int, wanted: WantedDevices
     ) -> list[DeviceRow]:
-        """Those that fit between two keys, in the order of the index."""
+        """The matching devices between two keys, in the order of the index."""
         where, values = conditions(wanted, self.on_sqlite)
         between, more = self._between(walk, start, bound)
         self._by_key()
@@ -74,7 +74,7 @@ class Rows:
         return [_row(tuple(row), len(walk.columns)) for row in found]
 
     def count(self, walk: Walk, bound: Key | None, limit: int) -> int:
-        """How many fit up to that key, at most `limit`."""
+        """The number of matching devices up to that key, at most `limit`."""
         where, values = conditions(self._wanted, self.on_sqlite)
         between, more = self._between(walk, None, bound)
         query = (
@@ -104,7 +104,7 @@ class Rows:
         return ", ".join(f"{column} DESC" if self._down else column for column in columns)
 
     def _source(self, table: str, wanted: WantedDevices) -> str:
-        """The tables, in the order in which they are read: SQLite keeps to it."""
+        """The tables, in the order in which SQLite must read them."""
         joined = f"{_FIRST[table]}"
         on = " WHERE p.imei = d.imei"
         if wanted.idle_since is not None or wanted.failing is not None:
@@ -150,8 +150,8 @@ class Rows:
         return [tuple(row) for row in found]
 
     def _by_key(self) -> None:
-        """PostgreSQL looks up each row of the second table by its key from here on, in this
-        transaction: it would read a million rows rather than look up ten thousand."""
+        """Make PostgreSQL look up the rows of the second table by key in this transaction:
+        otherwise it reads a million rows instead of looking up ten thousand."""
         if not self.on_sqlite:
             self._conn.execute(_BY_KEY)
 

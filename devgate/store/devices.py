@@ -32,8 +32,8 @@ class DeviceChanges:
 
 
 ALL = select(*(t.c[name] for name in COLUMNS))  # rows that Device is made from
-_KEPT = select(*(t.c[name] for name in MEMORY_COLUMNS))
-_CHANGED = _KEPT.add_columns(t.c.added)
+_IN_MEMORY = select(*(t.c[name] for name in MEMORY_COLUMNS))
+_CHANGED = _IN_MEMORY.add_columns(t.c.added)
 _ADD = insert(t)
 # PostgreSQL: each column is an array, so that many rows are one statement. A statement for each
 # row takes ten times as long, mostly because triggers run once for each statement.
@@ -223,7 +223,7 @@ def count(conn: Connection) -> int:
 def all_devices(conn: Connection, *, ordered: bool = True) -> Iterator[Device]:
     """All devices, in bounded memory: ordered by IMEI; or unordered, which is faster, and without
     their records."""
-    query = ALL.order_by(t.c.imei) if ordered else _KEPT
+    query = ALL.order_by(t.c.imei) if ordered else _IN_MEMORY
     rows = conn.execute(query, execution_options={"yield_per": 2000})
     return (Device(*row) for row in rows)
 

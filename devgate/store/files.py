@@ -45,7 +45,7 @@ def id_of(path: Path) -> Id | None:
 
 
 class Published(NamedTuple):
-    """What the index says of the log."""
+    """The state of the log by the index."""
 
     frames: int
     frame_size: int  # bytes
@@ -66,7 +66,7 @@ class Index:
         self._map = mmap.mmap(self._file, mmap.PAGESIZE, prot=mmap.PROT_READ)
 
     def published(self) -> Published | None:
-        """None while it is made, and for a version that nobody knows."""
+        """The state of the log; None while the index is being made, and for an unknown version."""
         version, page, frames, salts = PUBLISHED.unpack_from(self._map)
         if version != VERSION:
             return None
@@ -83,11 +83,11 @@ class Index:
 
 
 class FilesChanged(StoreError):
-    """A connection to SQLite's files is of no use any more; all of them are to be closed."""
+    """The connections to SQLite's files cannot be used any more and must be closed."""
 
 
 class Files:
-    """The database's file and its write-ahead log: what they are, and what they should hold.
+    """The database's file and its write-ahead log: their identity, and their expected content.
 
     `check` may be called by any thread, `look` by the one that holds SQLite's writer lock, all
     else by the journal's.
@@ -152,8 +152,8 @@ class Files:
             self.look(thorough=True)
 
     def look(self, *, thorough: bool = False) -> None:
-        """Whether file and log hold what was written there; `thorough`: in all of the log. To be
-        called while SQLite's writer lock is held: nobody else may write into the log then.
+        """Check that file and log hold what was written; `thorough`: in all of the log. Call it
+        while SQLite's writer lock is held: then nobody else may write into the log.
 
         Raises FilesChanged, and StoreError as check() does. What was damaged is left so that
         SQLite's own recovery is right.
@@ -202,8 +202,8 @@ class Files:
         raise FilesChanged(f"the database's log {self._wal_path} was truncated; it is made anew")
 
     def _look_at_file(self) -> None:
-        """It was written since the last look. Its bytes change by a checkpoint alone, and the
-        index tells of each one. Raises FilesChanged if it was no checkpoint."""
+        """The file was written since the last look. Only checkpoints change it, and the index
+        shows each of them. Raises FilesChanged if it was not a checkpoint."""
         assert self._index is not None, "look() has looked"
         after = self._index.copied()
         under_way = after[1] != after[2]

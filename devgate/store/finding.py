@@ -47,7 +47,7 @@ _TWO = text(
     )
 )
 
-# What the ids of a time begin with, as floor_id() makes it.
+# The first part of the ids of a time, as floor_id() makes it.
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 ID_AT = " || ".join(
     f"substr('{_ALPHABET}', CAST((ms >> {shift}) & 31 AS INTEGER) + 1, 1)"
@@ -119,7 +119,8 @@ def in_time(conn: Connection, imei: str, since: float, until: float, limit: int)
 def _found(
     conn: Connection, statement: TextClause, values: Parameters, limit: int
 ) -> list[Values]:
-    """One statement if few of the device's commands are near, and one for each further step."""
+    """One statement if few commands of the device are near that time, and one for each further
+    step."""
     if limit < 1:
         return []
     # A command has three events, as a rule; one more shows that none is missing.

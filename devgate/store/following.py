@@ -1,7 +1,7 @@
 """Pages of the log of events for those who follow it, all of it or some types.
 
-Numbers are given in the order of commits, by the one writer that there is: what is read behind a
-number in one statement is complete up to the newest number that the statement sees.
+One writer gives the numbers, in the order of commits. So the events that one statement reads
+behind a number are complete up to the newest number that it sees.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class FoundEvents(NamedTuple):
 def page(conn: Connection, after: int, until: int, limit: int, types: Set[str]) -> FoundEvents:
     """Events of these types (none given: of all) with the numbers `after` + 1 to `until`.
 
-    Where one of the types is noise the log is read by number: a page may have no event then, and
-    go on nevertheless.
+    If one of the types is noise the log is read by number: then a page without events need not be
+    the last one.
     """
     values = {"after": after, "until": until, "limit": limit}
     if not types or not types.isdisjoint(_NOISE):
@@ -59,7 +59,7 @@ def page(conn: Connection, after: int, until: int, limit: int, types: Set[str]) 
     found = [tuple(row) for row in conn.execute(_SOME, {**values, "types": sorted(types)})]
     oldest, newest = found[0][:2]
     rows = sorted((row[2:] for row in found if row[-1] is not None), key=NUMBER)
-    # A database that lacks the newest events, as a replica may, has them written again.
+    # If the database lacks the newest events, as a replica may, they are written again later.
     end = rows[-1][-1] if len(rows) == limit else min(newest or 0, until)
     if end <= after:
         return FoundEvents([], after + 1, after)

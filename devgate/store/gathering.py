@@ -17,8 +17,8 @@ class Gathering:
         self.posted = 0  # entries of the last commit that nobody had to wait for
 
     async def pause(self) -> None:
-        """Let GATHER_SECONDS pass, or less if `cut_short` is set; if there was no large commit
-        before, nothing."""
+        """Wait GATHER_SECONDS, or until `cut_short` is set. Returns at once if the last commit was
+        not large."""
         if self.posted <= GATHER_ENTRIES:
             return
         self.cut_short = trio.Event()

@@ -30,7 +30,7 @@ DAY = 86400.0
 _INDEXES = {
     "sqlite": text("SELECT name FROM sqlite_schema WHERE type = 'index'"),
     "postgresql": text(
-        # One that was not built to its end is no use, and is there.
+        # An index whose creation failed exists, and is not usable.
         "SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid "
         "JOIN pg_namespace n ON n.oid = c.relnamespace "
         "WHERE n.nspname = ANY (current_schemas(false)) AND i.indisvalid"
@@ -149,7 +149,7 @@ def _slowest(conn: Connection) -> float:
 
 
 def _checked(conn: Connection) -> tuple[tuple[str, ...], bool]:
-    """What SQLite's check says, and whether it came to its end within CHECK_SECONDS."""
+    """The result of SQLite's check, and whether it was complete within CHECK_SECONDS."""
     try:
         with _limited(conn):
             said = [

@@ -65,8 +65,8 @@ def resume_of(settings: StoreSettings) -> bool:
 class Journal:
     """Writes batches of rows. Only one thread at a time may use it.
 
-    It uses few statements, each for many rows: between two statements the thread needs the
-    interpreter's lock again, and the loop is busiest when most rows come.
+    It uses few statements, each for many rows: after each one the thread must wait for the
+    interpreter's lock, and the loop is busy when there are many rows.
     """
 
     def __init__(self, database: Database, *, resume: bool = False) -> None:
@@ -111,9 +111,9 @@ class Journal:
     def commit(self, rows: Sequence[Row]) -> list[Values]:
         """Write all of them, or raise and have written none. Returns the events, numbered.
 
-        A connection that breaks in the middle of a COMMIT leaves open whether that was
-        carried out. So after an error the events that are there after all come first,
-        and are not written again. Raises Fenced if another gateway owns the database by now.
+        If a connection breaks during COMMIT, it is not known whether that was carried out. So
+        after an error, events that were found in the database come first in the result, and are
+        not written again. Raises Fenced if another gateway owns the database by now.
         """
         reused = self._conn is not None
         try:
@@ -219,8 +219,8 @@ class Journal:
                 raise _Lost
 
     def _written_again(self) -> Exception:
-        """The database lost rows. Those that are known are written again, with the same event
-        numbers. Returns what to raise: the present batch is tried again after that."""
+        """Write remembered rows that the database has lost, with the same event numbers. Returns
+        the error to raise: then the current batch is tried again."""
         try:
             conn = self._conn
             assert conn is not None, "it has just been asked"

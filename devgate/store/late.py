@@ -65,7 +65,7 @@ def read(path: Path) -> list[LateCommand]:
     Raises OSError, and ValueError for a file that is no such file.
     """
     lines: list[Any] = []
-    half = ""  # of a line that is none; one that a process could not finish is the last of its own
+    half = ""  # an invalid line, which is allowed only as the unfinished last line of a process
     for number, text in enumerate(path.read_bytes().split(b"\n"), 1):
         if not text:
             continue
@@ -101,8 +101,8 @@ def parse(lines: Sequence[Any]) -> list[LateCommand]:
 
 
 def _is_command(line: Mapping[str, Any]) -> bool:
-    """Whether the database can take it and every reader of it can show it: a time of the year
-    10000 would end each start of the gateway. Raises TypeError or KeyError for other shapes."""
+    """Whether the database can store it and all readers can show it: with a time after the year
+    9999 the gateway could not start. Raises TypeError or KeyError for other shapes."""
     text = f"{line['id']}{line['message']}"
     return (
         all(isinstance(line[name], str) for name in ("id", "message"))

@@ -1,6 +1,6 @@
-"""The log of an SQLite file that was replaced or overwritten: it is set aside, and found again.
+"""Sets the log of a replaced or overwritten SQLite file aside, and restores it later.
 
-Applied to another file than its own, a log would damage that.
+A log that is applied to another file than its own damages that file.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def empty(wal: Path, file: int) -> None:
 
 
 def restore_log(path: Path) -> None:
-    """Put a log that was set aside at its place again, if the database file that it belongs to is
-    there again, as it was then. To be called while no connection is open, and under the lock."""
+    """Restore a log that was set aside, if its database file is back and unchanged. Call it under
+    the lock, while no connection is open."""
     wal = path.with_name(f"{path.name}-wal")
     try:
         state = _state_of(os.stat(path))
@@ -69,5 +69,5 @@ def restore_log(path: Path) -> None:
 
 
 def _state_of(found: os.stat_result) -> str:
-    """Which file it is, and when it was written the last time."""
+    """A text for a file's identity and its last change."""
     return f"{found.st_ino}-{found.st_mtime_ns}"

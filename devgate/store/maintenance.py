@@ -14,7 +14,7 @@ from devgate.store.maintenance_tables import maintenance as t
 IMEI: Final = "imei"  # kinds
 SITE: Final = "site"
 MAX_ROWS = 100_000  # that are in maintenance at once: every gateway has them in memory
-KEPT_SECONDS = 86400.0  # how long a row stays after its end
+RETAIN_SECONDS = 86400.0  # how long a row stays after its end
 PAGE_ROWS = 2000  # rows that are read at once
 
 
@@ -120,7 +120,7 @@ def end_over(conn: Connection, now: float) -> list[MaintenanceEntry]:
         for kind in (IMEI, SITE):
             if names := [one.name for one in found if one.kind == kind]:
                 _end(conn, kind, names, None, revision)
-    conn.execute(delete(t).where(t.c.ended, t.c.until < now - KEPT_SECONDS))
+    conn.execute(delete(t).where(t.c.ended, t.c.until < now - RETAIN_SECONDS))
     return found
 
 

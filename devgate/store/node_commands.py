@@ -16,7 +16,7 @@ _NOBODYS = "UPDATE presence SET node = NULL, incarnation = NULL WHERE imei = ANY
 
 
 class NodeCommands:
-    """The rows of `command`, as one node writes them. Those of `presence` are locked before."""
+    """Writes rows of `command` for one node. The rows of `presence` must be locked before."""
 
     def __init__(self, member: Member) -> None:
         self._incarnation = member.incarnation
@@ -53,7 +53,7 @@ class NodeCommands:
                 return lost
             mine = online and incarnation == self._incarnation
             return None if mine and generation == row.generation else MOVED
-        # It waits here: not while another node has the device.
+        # A command may wait here only while no other node has the device.
         return MOVED if online and incarnation != self._incarnation else None
 
     def finish(
@@ -85,10 +85,10 @@ class NodeCommands:
                     done.refused[id] = MOVED
             if (refused := done.refused.get(id)) is not None:
                 done.fates += [(fate, refused) for fate in row.fates]
-        # Of two changes of a command the row is the later one's, and another command's event may
-        # have come in between.
+        # Of two changes of a command only the later row is written, and an event of another
+        # command may be between their events.
         events += sorted(written, key=lambda event: batch.place(event))
         if nobodys:
-            # Whoever had the device before does not know of this, and this node not of what that
-            # one has under way: whichever claims it next has to look.
+            # The former node of the device does not know this command, and this node does not
+            # know the open ones of that node: the next one that claims the device reads them.
             trips.ask(_NOBODYS, array(sorted(nobodys)))

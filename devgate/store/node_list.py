@@ -50,8 +50,8 @@ def running(conn: Connection, now: float, limit: int) -> list[str]:
 
 
 def set_draining(conn: Connection, id: str, draining: bool) -> bool:
-    """The node sees it with its next commit. False: it is not there, it is dead, or it is to be
-    drained and no other living node is left that is not."""
+    """Set whether a node is drained, which it sees with its next commit. False: there is no such
+    living node, or no other living node would be left that is not drained."""
     statement = _DRAIN if draining else _UNDO
     return conn.execute(statement, {"id": id}).rowcount > 0
 

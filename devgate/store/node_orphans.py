@@ -17,10 +17,10 @@ SLICE_ROWS = 1000  # rows of the dead that one transaction takes: about 30 ms
 
 
 def numbered(conn: Connection, events: Sequence[Values]) -> list[Values]:
-    """These events with the next numbers and with times that do not go back. The number's row
-    stays locked until the transaction ends: it is to be the last one that is.
+    """These events with the next numbers and with times that never decrease. Locks the row with
+    the number until the transaction ends: it must be the last row that is locked.
 
-    Raises StoreError after a failover, until every living node has said what it knows.
+    Raises StoreError after a failover, until every living node has written what it remembers.
     """
     if not events:
         return []
@@ -38,7 +38,7 @@ def numbered(conn: Connection, events: Sequence[Values]) -> list[Values]:
     return Numbering().number(events, (row.at, row.n))
 
 
-# What nobody works on: its node is dead, or it was a gateway that worked alone.
+# Commands without an owner: the node is dead, or the owner was a gateway that worked alone.
 _ORPHANED = (
     "(incarnation IS NULL OR incarnation NOT IN (SELECT incarnation FROM node WHERE alive))"
 )
@@ -60,8 +60,8 @@ _OFFLINE = text("UPDATE presence SET online = false, since = :now WHERE imei = A
 
 
 def orphaned_commands(conn: Connection, now: float) -> list[dict[str, Any]]:
-    """Some rows of open commands that nobody works on, locked. Not those that wait on for their
-    device: the node where that registers takes them."""
+    """Some rows of open commands without an owner, locked; without commands that still wait for
+    their device: the node where it registers takes them."""
     return [row._asdict() for row in conn.execute(_COMMANDS, {"now": now})]
 
 
@@ -73,8 +73,8 @@ _UNKNOWN = text(
 
 
 def unknown(conn: Connection, ids: Sequence[str]) -> list[dict[str, Any]]:
-    """The rows of those of these commands that are sent or 408, locked. Not of those that a person
-    has resolved: that stays."""
+    """The rows of those of these commands that are sent or 408, locked; without commands that a
+    person has resolved."""
     return [row._asdict() for row in conn.execute(_UNKNOWN, {"ids": list(ids)})]
 
 

@@ -31,7 +31,7 @@ log = logging.getLogger("devgate.nodes")
 
 
 class NodesSeen(NamedTuple):
-    """What one look has shown."""
+    """The result of one look."""
 
     nodes: list[Node]
     leads: bool  # this node posts to webhooks, trims and tells what other programs change
@@ -39,11 +39,11 @@ class NodesSeen(NamedTuple):
 
 
 class Beat(NamedTuple):
-    """How another node's beat was seen last."""
+    """The last beat that was seen of another node."""
 
     number: int
     since: float  # when it was first seen so
-    own_changes: int  # how often the beat of this node had changed by then
+    own_changes: int  # how often the beat of this node had changed until then
 
 
 class NodeSession:
@@ -60,15 +60,15 @@ class NodeSession:
         self._alive: set[int] = set()
 
     def look(self, *, may_lead: bool = True) -> NodesSeen:
-        """Look at all nodes, and declare those dead whose beat has stood still for the lease,
-        while this node's own went on: else the database takes no commit of anybody, as where it
-        waits for a replica. One that may not lead lets another one do so."""
+        """Look at all nodes, and declare those dead whose beat has not changed for the lease,
+        while this node's own beat has: otherwise the database takes no commits at all, for example
+        because it waits for a replica. A node that may not lead gives the lead up."""
         if self._leads and not may_lead:
             self.close()
         try:
             return self._look(may_lead)
         except BaseException:
-            self.close()  # and with it all observations: nobody is dead for that
+            self.close()  # forgets all observations: an error must not declare a node dead
             raise
 
     def close(self) -> None:
@@ -111,7 +111,7 @@ class NodeSession:
         return NodesSeen(nodes, self._leads, died)
 
     def _bury(self, conn: Connection, node: Node) -> None:
-        """Its sessions first: one that is frozen within a transaction holds the row's lock."""
+        """End its sessions first: a frozen one in a transaction would hold the lock of the row."""
         end_sessions(conn, node.id)
         conn.commit()
         dead = declare_dead(conn, node)

@@ -12,8 +12,8 @@ from devgate.store.numbering import NEAR_SECONDS, Values, id_prefix
 from devgate.store.timelines import TIMELINE
 from devgate.store.trips import TripAnswer, Trips
 
-# What may become of a row that is there. It is open, and this node works on it; or it is a 408,
-# which a result may still settle, and which may turn out to be ambiguous.
+# Existing rows that may be changed: open ones of this node; and 408s, which a result may still
+# settle, or which may turn out to be ambiguous.
 MINE = "(command.state <> 'ended' AND command.incarnation = excluded.incarnation)"
 ALLOWED = (
     f"{MINE} OR (command.status = '408' AND excluded.state = 'ended' AND "
@@ -118,7 +118,7 @@ def write_events(trips: Trips, events: Sequence[Values], commands: Set[str]) -> 
 
 def _by_device(events: Sequence[Values], commands: Set[str]) -> Iterator[bool]:
     """As batch.found_by_device() once they are numbered, or true: what is found by its
-    device may be near its command all the same."""
+    device may still be near its command."""
     oldest, newest = min(values[0] for values in events), max(values[0] for values in events)
     first = id_prefix(int(newest) + AHEAD_SECONDS + 1 - NEAR_SECONDS)
     end = id_prefix(int(oldest) + NEAR_SECONDS)

@@ -24,7 +24,7 @@ owner = Table(
     Column("inbox_id", String(26), nullable=False, server_default=""),
 )
 
-# The nodes of a cluster, one row for each that there ever was.
+# The nodes of a cluster: one row for each that ever joined.
 node = Table(
     "node",
     metadata,

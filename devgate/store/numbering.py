@@ -28,7 +28,7 @@ Values = tuple[Any, ...]  # the columns of an event: at, type, imei, command, de
 
 def floor_id(at: float) -> str:
     """Commands taken at that time or later have this id or a higher one."""
-    # A float: it would take a whole number for milliseconds.
+    # As a float, because a whole number would be taken for milliseconds.
     return str(ULID.from_timestamp(max(0.0, float(at))))[:10] + "0" * 16
 
 

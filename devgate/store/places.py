@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-MAX_PLACES = 2000  # sites that are told, those with the most machines
+MAX_PLACES = 2000  # sites that are returned, those with the most machines
 
 
 class SitePlace(NamedTuple):
@@ -18,7 +18,7 @@ class SitePlace(NamedTuple):
     longitude: float
 
 
-# By its own index, which has all of it.
+# By an index that has all columns of it.
 _PLACES = text(
     "SELECT site, count(*) AS placed, avg(latitude), avg(longitude) FROM device "
     "WHERE latitude IS NOT NULL AND site <> '' GROUP BY site ORDER BY placed DESC, site "

@@ -1,4 +1,4 @@
-"""The tables of a quarantine: whether there is one, and what may be started all the same."""
+"""The tables of a quarantine: whether there is one, and keys whose starts are accepted in it."""
 
 from __future__ import annotations
 

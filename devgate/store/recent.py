@@ -62,8 +62,8 @@ class Recent:
             self._count -= self._commits.popleft().size
 
     def since(self, last: int) -> tuple[dict[str, dict[Any, Values]], list[Values]]:
-        """The rows by kind, and the events behind that number, of all commits that may not be in
-        a database whose newest event has that number."""
+        """The rows by kind, and the events behind that number, of all commits that may be missing
+        in a database whose newest event has that number."""
         rows: dict[str, dict[Any, Values]] = {}
         events: list[Values] = []
         for some_rows, some_events in self.commits(last):

@@ -1,7 +1,7 @@
-"""Writes rows again that the database has lost and a node still knows.
+"""Writes rows again that the database has lost and a node still has in memory.
 
-Other nodes write again what they know, in no order. So a row never goes back: it is written where
-there is none, or where it stands for an earlier moment. An event has the number that was told.
+Several nodes do this, in any order. So a row is written only if there is none, or if the existing
+one is older. An event keeps the number under which it was published.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from devgate.store.numbering import Values
 from devgate.store.recent import Recent
 from devgate.store.verdicts import VERDICT
 
-# How far a command has come, of two rows of it.
+# Decides which of two rows of a command is the later one.
 _RANK = (
     "CASE {0}.state WHEN 'waiting' THEN 0 WHEN 'sent' THEN 1 ELSE 2 END "
     "+ CASE WHEN {0}.late THEN 2 WHEN {0}.ambiguous THEN 1 ELSE 0 END"
@@ -39,8 +39,8 @@ _EVENT = KINDS["event"].columns
 
 
 def write_again(conn: Connection, recent: Recent, beat: int, node: str, incarnation: int) -> int:
-    """Write what is remembered of the commits behind that beat, as far as it is not there. Returns
-    how many rows were written."""
+    """Write the remembered rows of the commits behind that beat that are missing. Returns how many
+    rows were written."""
     rows: dict[str, dict[Any, Values]] = {}
     events: list[Values] = []
     for some_rows, some_events in recent.commits(beat + 1):
@@ -48,7 +48,7 @@ def write_again(conn: Connection, recent: Recent, beat: int, node: str, incarnat
         for kind, some in some_rows.items():
             rows.setdefault(kind, {}).update(some)
     commands = [(*values, incarnation) for values in rows.pop("command", {}).values()]
-    # Of no connection, where it is online: its claim comes next, and looks what is under way.
+    # A device that is online gets no connection: it is claimed next, which reads open commands.
     devices = [
         (*values[:-1], UNSEEN if values[1] else values[-1], node, incarnation)
         for values in rows.pop("presence", {}).values()
@@ -68,7 +68,7 @@ def write_again(conn: Connection, recent: Recent, beat: int, node: str, incarnat
 
 
 def _commands(conn: Connection, commands: Sequence[Values]) -> int:
-    """Where there is none, also for its key; and where it has not come so far."""
+    """Write commands that are missing, also by their key, and those whose row is older."""
     count = _insert(conn, "command", _COMMAND, commands, "DO NOTHING")
     there: set[str] = set()
     for some in in_slices([values[0] for values in commands]):

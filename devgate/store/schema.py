@@ -1,8 +1,8 @@
 """The tables, the same in SQLite and PostgreSQL. Times are seconds since 1970, UTC.
 
-Here they stand as the statements see them; how a database gets them, and the triggers
-that count changes of devices, stands in `migrations`. Those of accounts, of nodes, of webhooks,
-of alerts, of maintenance and of events have files of their own.
+They are in the form that the statements see. `migrations` makes them, and the triggers that count
+changes of devices. The tables of accounts, nodes, webhooks, alerts, maintenance and events have
+files of their own.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ partial_index(
 )
 partial_index("device_disabled", device.c.imei, where="not enabled")
 
-# IMEIs that were removed. One that was added again stays here: `device` has the last word.
+# IMEIs that were removed. One that was added again stays here: then the row of `device` counts.
 device_removed = Table(
     "device_removed",
     metadata,

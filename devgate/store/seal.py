@@ -78,7 +78,8 @@ class Seal:
             return file.read(200).strip()
 
     def _make(self) -> bytes:
-        """On disk, whole, before anything is encrypted with it; for its owner alone."""
+        """Make the key file, for its owner alone. It is complete and on the disk before it is
+        used."""
         from cryptography.fernet import Fernet
 
         key, path = Fernet.generate_key(), Path(self._path)

@@ -1,4 +1,4 @@
-"""All that is encrypted with the key file, whatever it belongs to."""
+"""All values that are encrypted with the key file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from devgate.store.webhook_tables import webhook
 
 
 def secrets(conn: Connection) -> list[dict[str, str]]:
-    """As they are stored. A missing key may be made only where none of them needs an earlier."""
+    """The encrypted values. A missing key file may be made only if none of them needs the old
+    one."""
     found = [*conn.scalars(select(webhook.c.secret))]
     for column in (alert_receiver.c.url, alert_receiver.c.secret):
         found += conn.scalars(select(column))

@@ -52,8 +52,8 @@ class Archive(NamedTuple):
 class Server(NamedTuple):
     """What was found."""
 
-    ahead: float  # seconds that its clock is ahead of this machine's, about
-    unsure: float  # seconds by which that may be wrong
+    ahead: float  # about how many seconds its clock is ahead of this machine's
+    unsure: float  # seconds by which `ahead` may be wrong
     autovacuum: bool
     age: int  # transactions since the oldest row was frozen
     connections: tuple[int, int]  # taken, and how many may be

@@ -1,9 +1,8 @@
 """A copy of an SQLite file that a gateway works with: one moment of it, in one file.
 
-It is made by SQLite's own backup, in slices, from a reading transaction: in WAL mode that waits
-for no writer and holds none up, and what is written meanwhile does not begin it again. Each slice
-is on the disk before the next one is read, so that the gateway's own fsyncs never wait for more
-than a slice.
+It is made by SQLite's own backup, in slices, from a reading transaction. In WAL mode that and
+writers do not wait for each other, and writes do not restart the backup. Each slice is on the disk
+before the next one is read, so that the gateway's own fsyncs wait for at most one slice.
 """
 
 from __future__ import annotations

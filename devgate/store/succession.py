@@ -41,7 +41,7 @@ log = logging.getLogger("devgate.store")
 
 
 def open_beside(url: str, former: Owner) -> Database:
-    """The database of a gateway that runs, for the program that is to follow it. It may be read;
+    """Open the database of a running gateway for the program that follows it. It may be read;
     nothing is written before claim_from().
 
     Its schema is brought up to date first, if the gateway that runs may go on with that. It may
@@ -70,18 +70,18 @@ def open_beside(url: str, former: Owner) -> Database:
 
 
 def claim_from(database: Database, former: Owner) -> None:
-    """Own the database, if `former` still does: it commits nothing more then. Raises SetupError if
-    somebody else does by now."""
-    own = database.owner
-    assert own is not None, "open_beside has made it"
+    """Own the database, if `former` still owns it: then `former` commits nothing more. Raises
+    SetupError if another gateway owns it by now."""
+    current = database.owner
+    assert current is not None, "open_beside has made it"
     o = owner.c
     if database.arrival is not None:
-        database.arrival.end(own)
+        database.arrival.end(current)
         database.arrival.close()
         database.arrival = None
         database.loss = former.lost
         return
-    values = {"epoch": own.epoch, "taken_at": own.taken_at, "holder": this_process()}
+    values = {"epoch": current.epoch, "taken_at": current.taken_at, "holder": this_process()}
     with database.write() as conn:
         is_formers = (o.epoch == former.epoch) & (o.taken_at == former.taken_at)
         if conn.execute(update(owner).where(is_formers).values(**values)).rowcount != 1:
@@ -166,6 +166,6 @@ def steps_after(schema: str) -> list[str]:
 
 
 def runs_beside(name: str) -> bool:
-    """Whether the version before may go on working when this migration has been made."""
+    """Whether the version before can go on working after this migration."""
     module = import_module(f"devgate.store.migrations.versions.{name}")
     return bool(getattr(module, "beside", False))

@@ -1,15 +1,15 @@
-"""A failover, as the nodes of a cluster see it: each one says first what it knows.
+"""A failover in a cluster: before anything else, each node writes the rows that it remembers.
 
-PostgreSQL counts its promotions: the number of the *timeline*. A node that has a new session
-compares it with the one that all nodes have agreed on (`cluster.timeline`). Where it is another
-one, rows may be lost that somebody was told of, and only the node that wrote them knows. So
-nothing is written but beats, and what nodes write again (`rewriting`), before every living node
-has looked (`node.timeline`). Then the numbers of events go on behind the highest that any of them
-has seen, so that no number is ever told twice.
+PostgreSQL counts its promotions in the number of the *timeline*. On each new session a node
+compares it with the one that all nodes have agreed on (`cluster.timeline`). If it differs,
+confirmed rows may be lost, and only the node that wrote them still has them. So only beats and
+remembered rows (`rewriting`) are written until every living node has looked (`node.timeline`).
+Then the numbers of events continue after the highest that any node has seen, so that no number is
+published twice.
 
-A node that ends before it has looked takes what it knows with it. Then nobody can say what was
-lost, unless its commits were those of a synchronous replica as well: no start is accepted until
-an operator has confirmed that.
+If a node ends before it has looked, its remembered rows are gone. Then nobody knows what was lost,
+unless its commits were also on a synchronous replica: no start is accepted until an operator has
+confirmed that.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def look(
     seen: int,
     write_again: Callable[[Connection, int], str],
 ) -> TimelineLook | None:
-    """Look whether rows are lost, within one transaction of a new session.
+    """Look for lost rows, within one transaction of a new session.
 
     `beat` is the node's own, of the last commit that it knows to have been confirmed; `seen` the
     number of the newest event that it has seen. `write_again` gets the last beat that is there,
@@ -90,13 +90,13 @@ def look(
 
 
 def note(conn: Connection, words: str) -> str:
-    """No start is accepted until an operator has confirmed this. Returns what stands there."""
+    """Store why no start is accepted until an operator confirms it. Returns that sentence."""
     lost: str = conn.scalar(_NOTE, {"words": words}) or words
     return lost
 
 
 def waits(nodes: str) -> StoreError:
-    """Nothing is written yet."""
+    """The error while nothing may be written yet."""
     return StoreError(
         f"the database has failed over, and not all nodes have said yet what they know ({nodes}): "
         "nothing is written before each has, or was declared dead"

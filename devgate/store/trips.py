@@ -1,10 +1,10 @@
 """Round trips to PostgreSQL: many statements in one message, and their results in one.
 
-libpq's pipeline mode, through psycopg's own binding. Between two statements of a transaction that
-are sent one by one the thread releases the interpreter's lock, and waits for it again while the
-loop is busiest; the server is woken once for each. Each statement is prepared when it is first
-used. Every trip ends with a Sync: a session without it counts as active, and no timeout of the
-server would free its locks if this process were frozen.
+It uses libpq's pipeline mode, through psycopg's own binding. If statements are sent one by one,
+the thread releases the interpreter's lock between two of them, and waits for it again while the
+loop is busy, and the server is woken for each. Each statement is prepared when it is first used.
+Every trip ends with a Sync: a session without it counts as active, so no timeout of the server
+would free its locks if this process were frozen.
 """
 
 from __future__ import annotations
@@ -40,9 +40,8 @@ class TripAnswer:
 
 
 class Trips:
-    """The round trips of one session, which is used for nothing else meanwhile. Blocks; for one
-    thread at a time. Transactions begin and end by statements. After an error the session is to
-    be closed."""
+    """The round trips of one session, which nothing else may use meanwhile. Blocks; for one thread
+    at a time. Transactions begin and end by statements. After an error, close the session."""
 
     def __init__(self, conn: Connection, *, shared: bool = False) -> None:
         """`conn`: PostgreSQL, in no transaction. `shared`: between those of the trips, SQLAlchemy
@@ -114,7 +113,7 @@ class Trips:
 
 def _encoded(value: Value) -> bytes | None:
     if isinstance(value, str):
-        if "\0" in value:  # libpq would take it for the end
+        if "\0" in value:  # for libpq it is the end of the text
             raise ValueError("PostgreSQL takes no text with a NUL")
         return value.encode()
     return None if value is None else str(value).encode()

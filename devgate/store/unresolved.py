@@ -5,8 +5,8 @@ SQLite takes a partial index only for a search whose condition is written in the
 
 from __future__ import annotations
 
-# What a person has to look at: a 408 without a verdict, and one whose answer came behind the
-# verdict and says something else. In this order the commands of a group stand together.
+# The commands for a person: a 408 without a verdict, and one whose answer came after the verdict
+# and contradicts it. In this order the commands of a group stand together.
 UNRESOLVED = "(status = '408' AND verdict IS NULL)"
 CONTRADICTED = (
     "(status <> '408' AND resolved_status = '408' AND "

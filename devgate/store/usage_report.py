@@ -27,7 +27,7 @@ class AskedReport(NamedTuple):
     last: int
     site: str | None = None
     imei: str | None = None
-    sites: frozenset[str] | None = None  # of nobody else
+    sites: frozenset[str] | None = None  # only of these
 
 
 class Sums(NamedTuple):
@@ -109,8 +109,8 @@ def known(conn: Connection, asked: AskedReport) -> int:
 def machines(
     conn: Connection, asked: AskedReport, limit: int, *, offset: int = 0, after: str = ""
 ) -> list[Sums]:
-    """Lines of the devices that are known now, by IMEI, behind that one; also of those that did
-    nothing. At most `limit`, and fewer for very many days."""
+    """Lines of the devices that are known now, by IMEI, behind that one; also of devices that did
+    nothing. At most `limit`, and fewer for many days."""
     listed = {f"day{n}": asked.first + n for n in range(asked.last - asked.first + 1)}
     where, values = _at_sites(asked)
     values |= {

@@ -10,8 +10,8 @@ from sqlalchemy import BigInteger, Column, Double, Integer, String, Table, Text
 
 from devgate.store.metadata import metadata
 
-# One row for each device and day. Its starts are those that were taken on that day: all that
-# `starts` counts is in one of the five behind it.
+# One row for each device and day, for starts that were accepted on that day: each start in
+# `starts` is also in one of the five columns behind it.
 usage_day = Table(
     "usage_day",
     metadata,

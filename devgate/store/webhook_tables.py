@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, Column, Double, Integer, String, Table, Text
 
 from devgate.store.metadata import metadata
 
-# One row for each receiver of events that there ever was.
+# One row for each receiver of events that ever existed.
 webhook_target = Table(
     "webhook_target",
     metadata,

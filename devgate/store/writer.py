@@ -189,7 +189,7 @@ class Writer(Generic[Row, Done]):
             on_fenced()
 
     async def _watch(self) -> None:
-        """Call back those who wait for a commit that hangs."""
+        """Call back the waiters of a commit that hangs."""
         while True:
             await trio.sleep(LOOK_SECONDS)
             slow = time.monotonic() - self._condition.since
@@ -235,7 +235,7 @@ class Writer(Generic[Row, Done]):
             self.callbacks.end()
 
     def _done(self, batch: PendingBatch[Row]) -> None:
-        """The writer ends: call back all who wait."""
+        """The writer ends: call back all waiters."""
         self._busy, batch.done = None, True
         calls, batch.calls = batch.calls, []
         for place, on_done in calls:

@@ -93,7 +93,7 @@ def test_what_is_over_is_noted_once_and_forgotten_a_day_later(
     assert over(NOW + 1) == []
     assert sorted(changed(database, place)[0]) == [("site 0", True), ("site 1", True)]
     assert over(NOW + 2) == ["site 2"]
-    over(NOW + 2 + maintenance.KEPT_SECONDS)
+    over(NOW + 2 + maintenance.RETAIN_SECONDS)
     with database.read() as conn:
         left, _ = maintenance.changed(conn, maintenance.BEGIN)
     assert {entry.name for entry in left} == {"for ever", "site 2"}
