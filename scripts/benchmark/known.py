@@ -34,7 +34,7 @@ SELECT printf('%015d', ?3 + n), n + 1, 'Chair ' || n, 'Site ' || (n % 997) FROM 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A gateway that has just started on a store with so many devices."""
+    """A gateway that has just started on a store with this many devices."""
 
     known: int
     seconds: float  # from the program's start to its first answer

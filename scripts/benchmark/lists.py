@@ -45,7 +45,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--unknown", type=int, default=UNKNOWN, metavar="N",
-        help="of so many of them the outcome is unknown (%(default)s)",
+        help="how many of them have an unknown outcome (%(default)s)",
     )  # fmt: skip
     parser.add_argument("--rounds", type=int, default=ROUNDS, metavar="N", help="(%(default)s)")
     parser.add_argument(

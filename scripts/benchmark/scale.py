@@ -54,7 +54,7 @@ CURVES: Mapping[str, Curve] = {
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """So many devices at so many processes of one kind, and what they cost."""
+    """What a number of devices costs at a number of processes of one kind."""
 
     title: str
     gateways: int

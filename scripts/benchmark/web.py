@@ -22,7 +22,7 @@ from benchmark.servers import Server, serving
 from benchmark.viewers import Scraping, Viewers, logged_in
 from benchmark.watched import Churn, Probe, gateway
 
-DEVICES, RATE = 10_000, 1_800  # heartbeats a second in all: a busy day of so many devices
+DEVICES, RATE = 10_000, 1_800  # heartbeats a second in all: a busy day of that many devices
 DASHBOARDS = 20
 PAST = 50_000  # events of the last day that the store holds already
 SETTLED = 3.0  # seconds from the opening of pages until the measuring begins
@@ -36,7 +36,7 @@ class Spell:
     kind: str
     cpu: float  # percent of a core
     worst: float  # ms until a TN was answered, the longest
-    median: float  # ms, likewise
+    median: float  # ms
     sent_rate: float  # KiB a second that the pages were sent
 
 

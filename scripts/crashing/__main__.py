@@ -115,7 +115,7 @@ def _crash(args: argparse.Namespace, seed: int, world: World) -> tuple[Verdict, 
 
 
 def _wait_for_answers(book: Book, count: int) -> None:
-    """Until so many starts more have been answered as sent or accepted."""
+    """Wait until this many more starts have been answered as sent or accepted."""
     wanted, ends = book.taken + count, time.monotonic() + 2 * TIMEOUT_SECONDS
     while book.taken < wanted:
         if time.monotonic() > ends:

@@ -162,7 +162,7 @@ class Judge:
                 verdict.other.append(
                     f"{command}: its events say {names} {known}, and now: {record}"
                 )
-        self.figures["commands that were put down as sent again"] = again
+        self.figures["commands that were journalled as sent again"] = again
 
     def _posted(self, verdict: Verdict, watched: Sequence[Json], last: int) -> None:
         lines = self.storm.world.received.read_text("ascii").splitlines()

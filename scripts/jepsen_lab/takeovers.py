@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from jepsen_lab.lab import Lab
 
 LOOK_SECONDS = 0.02  # seconds between two looks
-SHARE = 6  # a victim has at least one in so many of all devices
+SHARE = 6  # a victim has at least one in SHARE of all devices
 LONGEST = 30.0  # seconds until the devices of a dead node can be started
 STILL = 8.0  # seconds until what the links of devices do wrong is over
 

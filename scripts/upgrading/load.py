@@ -109,7 +109,7 @@ class Load:
     def run(
         self, starts: float, texts: float, goes_on: Callable[[], bool], most_seconds: float
     ) -> None:
-        """So many starts and requests of devices a second, as long as `goes_on`."""
+        """Start devices and send their requests, this many a second, as long as `goes_on`."""
         began, begun, asked = monotonic(), 0, 0
         while goes_on() and (now := monotonic()) - began < most_seconds:
             while begun < (now - began) * starts and self._free and self._idle:

@@ -54,7 +54,7 @@ class Mailroom:
         return f"mailto://127.0.0.1:{self.port}?from=gate@example.com&to=anna@example.com"
 
     def wait(self, count: int) -> None:
-        """Until so many messages have come. Not for trio's thread."""
+        """Wait until this many messages have come. Not for trio's thread."""
         with self._changed:
             came = self._changed.wait_for(lambda: len(self.got) >= count, WAIT_SECONDS)
         assert came, f"{len(self.got)} came"

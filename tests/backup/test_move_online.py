@@ -108,7 +108,7 @@ class Orders:
             self._failed.append(err)
 
     def more(self, count: int = 20) -> None:
-        """Wait until so many more are done."""
+        """Wait until this many more are done."""
         goal = len(self.replies) + count
         eventually(lambda: self._failed or len(self.replies) >= goal, bool)
 

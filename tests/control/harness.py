@@ -43,7 +43,7 @@ class Office:
         self.changed.unpark_all()
 
     async def until(self, where: list[object], count: int) -> None:
-        """Wait until so many things have been noted there."""
+        """Wait until this many things have been noted there."""
         while len(where) < count:
             await self.changed.park()
 
@@ -93,7 +93,7 @@ class Office:
         return {"status": "200", "message": "held", "name": name}
 
     async def _count(self, args: Mapping[str, object]) -> AsyncGenerator[Json, None]:
-        """So many lines, then it waits at the gate, then one more."""
+        """Yield this many lines, wait at the gate, then yield one more."""
         name, size = args.get("name"), int(str(args.get("size", 10)))
         self.note(self.begun, name)
         try:

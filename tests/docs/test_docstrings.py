@@ -25,7 +25,7 @@ def functions(body: list[ast.stmt]) -> Iterator[ast.FunctionDef | ast.AsyncFunct
 
 
 def raised(function: ast.AST) -> set[str]:
-    """Classes of the errors that are raised in it, in so many words."""
+    """Classes of the errors that a raise statement in it names."""
     raises = (one.exc for one in ast.walk(function) if isinstance(one, ast.Raise))
     names = {ast.unparse(one).partition("(")[0] for one in raises if one is not None}
     return {name for name in names if name[0].isupper()} - OWN_FAULTS

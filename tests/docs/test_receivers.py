@@ -96,7 +96,7 @@ def answers(port: int) -> None:
 
 
 def arrived(inbox: Path, count: int) -> None:
-    """Wait until so many events are there, each whole."""
+    """Wait until this many events are there, each whole."""
     ends = time.monotonic() + WAIT_SECONDS
     while sum(file.stat().st_size > 0 for file in inbox.iterdir()) < count:
         assert time.monotonic() < ends, "the event did not come"

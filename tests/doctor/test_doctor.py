@@ -23,7 +23,7 @@ DESCRIPTORS = 300  # for the program: enough for 225 devices
 
 
 def certificate(folder: Path, days: int) -> tuple[Path, Path]:
-    """One that is valid until so many days from now, and its key."""
+    """A certificate that is valid for this many days from now, and its key."""
     now = datetime.datetime.now(datetime.UTC)
     issued = trustme.CA().issue_cert(
         "localhost",

@@ -101,7 +101,7 @@ def test_the_cli_stops_and_cancels(served: Gateway, imei: str) -> None:
 
 
 def test_a_command_waits_for_queue_timeout_at_most_behind_others(imei: str) -> None:
-    """Only the second is subject to it: a commit that takes longer ends a command likewise."""
+    """Only the second is subject to it: a commit that takes longer would end a command, too."""
     with (
         knowing({"command": {"queue_timeout": 0.3}}) as served,
         Caller(served) as caller,

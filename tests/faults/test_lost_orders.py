@@ -90,7 +90,7 @@ def test_f6_kept_orders_wait_until_the_loss_is_confirmed(
 
 
 def test_f6_kept_orders_wait_until_the_store_is_well() -> None:
-    """Likewise while the database is locked; the order goes out by itself then."""
+    """The same while the database is locked. The order goes out by itself then."""
     with knowing({}) as served:
         id = kept(served, IMEI, "order-1")
         with contextlib.closing(sqlite3.connect(served.folder / "devgate.db")) as database:

@@ -108,7 +108,7 @@ def test_who_hangs_up_within_a_form_writes_nothing(served: Site) -> None:
 
 
 class Slow:
-    """A body that comes one byte at a time, with so many seconds between them."""
+    """A body that comes one byte at a time, with this many seconds between them."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds

@@ -39,7 +39,7 @@ async def settled() -> None:
 
 
 def left_by(calls: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[int]]:
-    """How many objects the garbage collector finds after so many calls, but for the first."""
+    """How many objects the garbage collector finds after this many calls, without the first."""
 
     async def count() -> int:
         await calls()

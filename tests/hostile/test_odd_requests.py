@@ -15,7 +15,7 @@ from devgate.gateway.operations.table import OPERATIONS
 from devgate.model import EXIT
 from tests.e2e.caller import Robot
 from tests.e2e.harness import Gateway, gateway
-from tests.hostile.odd_requests import DEAR, ENDLESS, Odd
+from tests.hostile.odd_requests import ENDLESS, EXPENSIVE, Odd
 from tests.http.harness import site
 
 MAX_MEMORY = 400 << 20  # bytes
@@ -102,7 +102,7 @@ def test_who_is_limited_to_one_site_hears_of_no_other(seed: int, count: int) -> 
         running.tokens["franchise"] = running.ask(token)["token"]
         before = other_site(running, there)
         odd = Odd(seed, [SOUTH, "Geheim", "Geheimrule", "Geheimhook", *there])
-        asked, said = OPERATIONS.keys() - ENDLESS - DEAR, ""
+        asked, said = OPERATIONS.keys() - ENDLESS - EXPENSIVE, ""
         with running.client("franchise") as client:
             for _ in range(count):
                 request = odd.request(asked)

@@ -31,7 +31,7 @@ class Server:
         self._change = trio.Event()
 
     async def until(self, count: int, status: str, command: str) -> None:
-        """Wait until so many of these have come."""
+        """Wait until this many of these have come."""
         while self.got[status, command] < count:
             await self._change.wait()
 

@@ -123,7 +123,7 @@ def test_events_of_some_types_have_their_index(used: Database) -> None:
 def test_a_page_of_a_device_that_is_used_much_takes_several_steps(
     used: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each of them looks at so many commands, and none at all of them."""
+    """Each of them looks at this many commands, and none at all of them."""
     monkeypatch.setattr(finding, "MAX_READ", 10)
     search = plans(used, lambda conn: history.events_after(conn, 0, 90, imei(3)))
     assert 3 <= len(search) <= 5

@@ -92,7 +92,7 @@ def test_pages_leave_nothing_out(database: Database, journal: Journal) -> None:
 
 
 def flood(write: Any, count: int, network: str = FLOOD) -> None:
-    """So many IMEIs, once each, as a window after the other brings them."""
+    """This many IMEIs, once each, in the order in which windows bring them."""
     for start in range(0, count, 100):
         rows = [
             attempt(f"99{n:013}", NOW + 10_000 + n, network=network)

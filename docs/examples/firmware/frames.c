@@ -40,7 +40,7 @@ int frames_take(struct frames *f, char byte)
 {
     f->bytes[f->size++] = byte;
     int length;
-    while ((length = front(f)) < 0) /* the gateway sends no such bytes; skip them all the same */
+    while ((length = front(f)) < 0) /* the gateway sends no such bytes: skip them anyway */
         memmove(f->bytes, f->bytes + 1, --f->size);
     return length;
 }

@@ -86,9 +86,9 @@ class Peer:
 
 
 def flood(connections: int, text: Text, *, tls: bool = False, sources: int = 1) -> Attacker:
-    """So many connections, each as fast as it goes; one that is closed comes again.
+    """`connections` connections, each as fast as it can. One that is closed is opened again.
 
-    They come from so many addresses in turn.
+    They come from `sources` addresses in turn.
     """
 
     def run(port: int, tally: Tally) -> None:
@@ -131,7 +131,8 @@ def both(peer: Peer) -> int:
 
 
 def hold(connections: int, first: bytes, *, sources: int = 1) -> Attacker:
-    """So many connections that say this and then nothing; one that is closed comes again."""
+    """`connections` connections that send this and then nothing. One that is closed is opened
+    again."""
     return flood(connections, lambda: [first], sources=sources)
 
 

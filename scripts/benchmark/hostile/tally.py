@@ -39,7 +39,7 @@ class Tally:
         self._numbers[count] += more
 
     def turn(self, cpu: float) -> None:
-        """A turn of the loop took so many microseconds of CPU."""
+        """Note how many microseconds of CPU a turn of the loop took."""
         number = math.ceil(DOUBLED * math.log2(max(cpu, SHORTEST) / SHORTEST))
         self._numbers[len(Count) + min(number, CLASSES - 1)] += int(cpu)
 

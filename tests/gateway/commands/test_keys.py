@@ -24,7 +24,7 @@ from tests.gateway.rig import Rig, X, ask
 
 
 def spent(database: Database, keys: list[str]) -> None:
-    """Put down an ended command for each of these keys."""
+    """Journal an ended command for each of these keys."""
     numbers, rows = count(), []
     for key in keys:
         command = Command(f"{next(numbers):026}", Order(Imei(X), "start", 1, key), time())
