@@ -36,8 +36,9 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def served() -> Iterator[Site]:
     settings: dict[str, dict[str, object]] = {
-        "http": {"users": "users"}, "command": {"ack_timeout": 1.5},
-        "device": {"registration": "approve"},
+        "http": {"users": "users"}, "device": {"registration": "approve"},
+        # What a device is to answer in time, and late, comes between things that a browser does.
+        "command": {"ack_timeout": WAIT_SECONDS, "late_window": 5 * WAIT_SECONDS},
     }  # fmt: skip
     with site(settings) as running:
         add(running.folder / "users", NAME, "command", PASSWORD)
