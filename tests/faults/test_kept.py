@@ -28,7 +28,8 @@ def test_a_kept_start_that_a_kill_brings_back_was_not_told_as_unsent() -> None:
             database.execute("BEGIN IMMEDIATE")
             with served.register(IMEI) as device:
                 served.logged("cannot be journalled")
-                caller.socket.settimeout(3)  # longer than an outage that is known is waited for
+                # That nothing comes takes real time: longer than a known outage is waited for.
+                caller.socket.settimeout(3)
                 with pytest.raises(TimeoutError):
                     caller.line()
                 served.kill()

@@ -25,7 +25,7 @@ LISTED = "860000000000001"
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Site]:
-    settings: Settings = {"http": {"users": "users"}, "command": {"ack_timeout": 1.5}}
+    settings: Settings = {"http": {"users": "users"}}
     rows = [{"imei": f"8600000000000{n:02}", "name": f"Bay {n}"} for n in range(60)]
     with site(settings, devices=rows) as running:
         add(running.folder / "users", NAME, "command", PASSWORD)

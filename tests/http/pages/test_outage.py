@@ -41,7 +41,7 @@ def without_database(running: Site, postgres: Postgres | None) -> Iterator[None]
 def test_pages_are_drawn_from_memory(kind: str, request: pytest.FixtureRequest) -> None:
     """D13, D14: every page was a bare 503, and a Chinese one had English sentences."""
     postgres: Postgres | None = None
-    settings: dict[str, dict[str, object]] = {"command": {"ack_timeout": 1.5}}
+    settings: dict[str, dict[str, object]] = {}
     if kind == "postgresql":
         postgres = request.getfixturevalue("postgres")
         settings["store"] = {"url": request.getfixturevalue("postgres_url")}
