@@ -84,7 +84,7 @@ def test_sigterm_ends_all_processes_of_a_run(tmp_path: Path) -> None:
             stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
     eventually((tmp_path / "log").read_text, lambda text: " s " in text or bool(running.poll()))
-    assert len(of(running.pid)) > 10, "the first fault is made"
+    assert len(of(running.pid)) > 10, (tmp_path / "log").read_text()
     running.terminate()
     assert running.wait(60) == 128 + signal.SIGTERM, (tmp_path / "log").read_text()
     assert of(running.pid) == []
