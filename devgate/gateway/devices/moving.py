@@ -121,9 +121,8 @@ class UnpackedConnections:
         shift: float,
     ) -> None:
         """`shift` is added to times."""
-        self.connections: dict[
-            int, MovedConnection
-        ] = {}  # by their places: the order of their arrival
+        # By their places, which are the order of their arrival.
+        self.connections: dict[int, MovedConnection] = {}
         self._places = -1
         self._desk = desk
         self._presence = presence
