@@ -36,9 +36,8 @@ class ReplayLine:
         self.missing = 0  # answers that did not come in time; they are not waited for again
         self.ended = False
         self.sock = socket.create_connection(target, timeout=10)
-        self.sock.setsockopt(
-            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
-        )  # each in a packet of its own
+        # Each write is a packet of its own.
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def send(self, data: bytes) -> None:
         """Send bytes; a connection that has ended is noted as such."""

@@ -127,9 +127,8 @@ class Accounts:
 
         Raises CallerError as it does, and StoreError.
         """
-        with trio.CancelScope(
-            shield=True
-        ):  # what is on disk gets in force, even if the caller leaves
+        # What is on disk gets in force, even if the caller leaves.
+        with trio.CancelScope(shield=True):
             done = await self._records.change(function, *args)
             await self.refresh()
         return done

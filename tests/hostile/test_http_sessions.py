@@ -56,9 +56,8 @@ def test_ended_sessions_are_kept_as_long_as_they_matter(
     assert "0" * 16 not in EndedSessions(path, SESSION_SECONDS)
     assert Path(path).read_text() == ""
     (tmp_path / "folder").mkdir()
-    unusable = EndedSessions(
-        str(tmp_path / "folder"), SESSION_SECONDS
-    )  # not a reason to stay down
+    # A file that cannot be used does not keep the gateway from starting.
+    unusable = EndedSessions(str(tmp_path / "folder"), SESSION_SECONDS)
     assert "logouts are kept in the database alone" in caplog.text
     unusable.add("0" * 16)
     unusable.write("0" * 16)

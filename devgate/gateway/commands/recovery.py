@@ -98,9 +98,8 @@ def _resume(command: Command, dispatcher: Dispatcher, records: Records, now: flo
     if command.expires_at is not None:
         remaining_seconds = min(command.expires_at - now, command.expires_at - command.accepted_at)
         if now < command.accepted_at:
-            remaining_seconds = (
-                0.0  # the clock is wrong: nobody knows how much of its time has passed
-            )
+            # The clock is wrong: nobody knows how much of its time has passed.
+            remaining_seconds = 0.0
     if command.state == "sent":
         command.ends("408", now, STOPPED)
     elif remaining_seconds is None:

@@ -35,9 +35,8 @@ class Slow:
 
     def __init__(self, records: Records) -> None:
         self._records = records
-        self.remembers: dict[
-            Imei, LateAnswers
-        ] = {}  # empty where answered() in time changes nothing
+        # While it is empty, answered() in time changes nothing.
+        self.remembers: dict[Imei, LateAnswers] = {}
 
     def get(self, imei: Imei) -> LateAnswers | None:
         """How slow the device is; None if it is not known to be slow."""

@@ -32,9 +32,8 @@ OLD_SECONDS = 5.0
 # registration by up to 7 s in a storm that overflows the kernel's queue.
 CROWDED_SECONDS = 15.0
 MAX_EXAMINED = 4096  # connections among which those to be closed are chosen
-REGISTER_SECONDS = (
-    30.0  # instead of register_timeout, while more than half of the places are taken
-)
+# Instead of register_timeout, while more than half of the places are taken.
+REGISTER_SECONDS = 30.0
 
 
 @dataclass(slots=True)

@@ -50,9 +50,8 @@ async def export(gateway: Gateway, args: Args, source: str) -> Stream:
     """All changes and logins that fit, one a line, the newest first."""
     wanted = _wanted(args)
     await gateway.records.flushed()
-    first = await gateway.records.read(
-        stored.page, wanted, ABOVE_ALL_EVENTS, PAGE_EVENTS
-    )  # an error is a reply
+    # Before the stream begins: an error of it is the reply.
+    first = await gateway.records.read(stored.page, wanted, ABOVE_ALL_EVENTS, PAGE_EVENTS)
     return Stream({"status": "200", "message": "all changes"}, _all(gateway, wanted, first))
 
 
