@@ -64,8 +64,11 @@ def dial() -> Iterator[Dial]:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=512))
 
         def connect() -> tuple[socket.socket, Link]:
-            device = stack.enter_context(socket.create_connection(listener.getsockname()))
+            device = stack.enter_context(socket.socket())
+            # Before connect(): from then on the kernel lets the window grow as it likes.
+            device.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
             device.settimeout(60)
+            device.connect(listener.getsockname())
             accepted, _ = listener.accept()
             accepted.setblocking(False)
             accepted.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)
@@ -90,10 +93,10 @@ def received(device: socket.socket, size: int) -> bytes:
 
 
 def fill(link: Link) -> bytes:
-    """Send until the kernel takes no more, and so much waits that it will not take that soon.
+    """Send until the kernel takes no more, and so much waits that it never takes all of that.
 
-    Returns what was sent. The late acknowledgement of what is in the socket's own buffer makes
-    room for as much as that holds: 32 KiB, half of what waits here.
+    Returns what was sent. A busy kernel may deliver later what it has taken, and so has room for
+    as much as both sockets of dial() hold: 32 and 16 KiB, less than what waits here.
     """
     sent = b""
     while len(link.unsent) < 64_000:
