@@ -18,8 +18,10 @@ from devgate.store.schema import SCHEMA, VERSION_TABLE
 if TYPE_CHECKING:
     from devgate.store.engine import Database
 
-# Seconds to wait for a process that turns SQLite's write-ahead log on at the same moment.
+# Seconds to wait for a process that turns SQLite's write-ahead log on at the same moment ...
 OPENING_SECONDS = 5.0
+# ... and for one that makes the tables of a new database, which a busy machine does not do sooner.
+TABLES_SECONDS = 30.0
 # The version of a database that `devgate db move` has begun to fill: newer than any other, so that
 # no devgate of any version serves with it.
 MOVING = "moving"
@@ -36,22 +38,22 @@ def prepare(database: Database, *, upgrade: bool) -> None:
     Raises SetupError for a newer schema, and for an older one without `upgrade`: an older gateway
     may be running with it.
     """
-    patience = time.monotonic() + OPENING_SECONDS
+    began = time.monotonic()
     while True:
+        found: str | None = SCHEMA
         try:
-            return _prepare(database, upgrade)
+            with database.read() as conn:
+                found = version_of(conn)
+            return None if found == SCHEMA else _prepare(database, upgrade)
         except DBAPIError as err:
             # SQLite's busy handler is not asked when the write-ahead log is turned on.
-            if database.dialect != "sqlite" or not busy(err) or time.monotonic() >= patience:
+            limit = OPENING_SECONDS if found == SCHEMA else TABLES_SECONDS
+            if database.dialect != "sqlite" or not busy(err) or time.monotonic() >= began + limit:
                 raise
         time.sleep(0.01)
 
 
 def _prepare(database: Database, may: bool) -> None:
-    with database.read() as conn:
-        found = version_of(conn)
-    if found == SCHEMA:
-        return
     with migrating(database) as (conn, found):
         if found is not None and found < SCHEMA and not may:
             raise SetupError(

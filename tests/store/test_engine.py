@@ -18,11 +18,11 @@ from sqlalchemy import String, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from devgate.errors import SetupError, StoreError
-from devgate.store import engines
+from devgate.store import engines, migrating
 from devgate.store.engine import Database
 from devgate.store.metadata import metadata
 from devgate.store.opening import open_database
-from devgate.store.outage import in_words, outage
+from devgate.store.outage import busy, in_words, outage
 from devgate.store.schema import SCHEMA, VERSION_TABLE
 from tests.postgres import Postgres
 from tests.store.plain import A, Other, connect, run
@@ -73,6 +73,29 @@ def test_several_processes_may_open_a_new_database_at_once(database_url: str) ->
             with opened.read() as conn:
                 assert conn.scalar(text("SELECT n FROM revision")) == 0
             opened.close()
+
+
+def test_a_process_that_makes_the_tables_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine that takes longer than anything else that one waits for."""
+    monkeypatch.setattr(engines, "LOCK_SECONDS", 0.01)
+    monkeypatch.setattr(migrating, "OPENING_SECONDS", 0.0)
+    url = f"sqlite:///{tmp_path}/devgate.db"
+    looks = []
+
+    def looked(err: DBAPIError) -> bool:
+        looks.append(err)
+        if len(looks) == 3:
+            maker.rollback()
+        return busy(err)
+
+    monkeypatch.setattr(migrating, "busy", looked)
+    with closing(sqlite3.connect(tmp_path / "devgate.db")) as maker:
+        maker.execute("PRAGMA journal_mode=WAL")
+        maker.execute("BEGIN IMMEDIATE")
+        open_database(url).close()
+    assert len(looks) == 3
 
 
 def test_a_newer_database_is_refused_and_both_versions_are_named(database_url: str) -> None:
