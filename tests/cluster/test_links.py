@@ -206,9 +206,10 @@ async def test_a_node_that_dies_in_the_middle() -> None:
 async def test_one_waiter_that_leaves_disturbs_no_other() -> None:
     async with pair() as two:
         for n in (1, 2):
-            with trio.move_on_after(0.01):
-                await two.links.ask("b", {"type": "hold", "n": n})
-        await two.other.answers.until_held(2)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(two.links.ask, "b", {"type": "hold", "n": n})
+                await two.other.answers.until_held(n)
+                nursery.cancel_scope.cancel()
         two.other.answers.gate.set()
         assert (await two.links.ask("b", ECHO))["args"] == ECHO
 
